@@ -1,0 +1,122 @@
+"""Builds futures_c._native; everything else is in pyproject.toml.
+
+Switches, read from the environment:
+
+FUTURES_C_PORT=posix       the portable half of src/port on Linux as well
+FUTURES_C_DEBUG=1          -O0 -g, with assertions
+FUTURES_C_SANITIZE=thread  (or address, undefined) -O1 -g, with assertions
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.errors import CCompilerError
+
+HERE = Path(__file__).resolve().parent
+
+#: What the compiler must be able to do, in one small file.
+PROBE = """
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+_Atomic(uint64_t) word;
+uint64_t probe(void) { return atomic_fetch_add(&word, (uint64_t)pthread_self()); }
+"""
+
+
+def refuse(reason: str) -> None:
+    """Stop with one sentence."""
+    sys.exit(f"futures_c cannot be built here: {reason}.")
+
+
+def check_system() -> None:
+    """Refuse what is known not to work, before anything is compiled."""
+    if sys.version_info < (3, 11):  # noqa: UP036 - pip may be told not to look
+        refuse(f"it needs Python 3.11 or newer, and this is {sys.version.split()[0]}")
+    if sys.implementation.name != "cpython":
+        refuse(f"it is written for CPython, and this is {sys.implementation.name}")
+    if sys.platform == "win32":
+        refuse("it needs Linux or another POSIX system; Windows is not supported yet")
+
+
+def sources() -> list[str]:
+    """Every C file but the half of the port layer that is for other systems."""
+    other = "linux" if portable() else "posix"
+    found = (path.relative_to(HERE) for path in sorted(HERE.glob("src/*/*.c")))
+    return [str(path) for path in found if path.name != f"port_{other}.c"]
+
+
+def portable() -> bool:
+    """Whether the portable half of the port layer is built."""
+    asked = os.environ.get("FUTURES_C_PORT") == "posix"
+    return asked or not sys.platform.startswith("linux")
+
+
+def flags() -> tuple[list[str], list[str]]:
+    """The arguments for compiling and for linking."""
+    compiling = ["-std=c11", "-fvisibility=hidden", "-pthread", "-Wall", "-Wextra"]
+    linking = ["-pthread"]
+    sanitizer = os.environ.get("FUTURES_C_SANITIZE")
+    if sanitizer:
+        compiling += ["-O1", "-g", "-UNDEBUG", "-fno-omit-frame-pointer"]
+        compiling.append(f"-fsanitize={sanitizer}")
+        linking.append(f"-fsanitize={sanitizer}")
+    elif os.environ.get("FUTURES_C_DEBUG"):
+        compiling += ["-O0", "-g", "-UNDEBUG"]
+    else:
+        compiling.append("-O3")
+    return compiling, linking
+
+
+class BuildNative(build_ext):
+    """build_ext that says plainly what is missing before it compiles."""
+
+    def initialize_options(self) -> None:
+        """Compile anew each time: the switches leave no trace in a file's date."""
+        super().initialize_options()
+        self.force = True
+
+    def build_extensions(self) -> None:
+        """Check headers and compiler, then build."""
+        include = Path(sysconfig.get_path("include"))
+        if not (include / "Python.h").exists():
+            refuse(
+                f"the headers of Python {sysconfig.get_python_version()} are missing"
+                f" (no {include / 'Python.h'}; Debian and Ubuntu have them in"
+                f" python{sysconfig.get_python_version()}-dev)"
+            )
+        with tempfile.TemporaryDirectory() as scratch:
+            probe = Path(scratch, "probe.c")
+            probe.write_text(PROBE)
+            try:
+                self.compiler.compile(
+                    [str(probe)], output_dir=scratch, extra_postargs=["-std=c11"]
+                )
+            except (CCompilerError, OSError):
+                refuse("it needs a C compiler that knows C11 atomics (or set CC)")
+        super().build_extensions()
+
+
+check_system()
+compiling, linking = flags()
+setup(
+    cmdclass={"build_ext": BuildNative},
+    ext_modules=[
+        Extension(
+            "futures_c._native",
+            sources=sources(),
+            depends=sorted(str(p.relative_to(HERE)) for p in HERE.glob("src/*/*.h")),
+            include_dirs=["src"],
+            define_macros=[("FC_PORT_POSIX", "1")] if portable() else [],
+            extra_compile_args=compiling,
+            extra_link_args=linking,
+        )
+    ],
+)

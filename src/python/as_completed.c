@@ -1,0 +1,346 @@
+/* as_completed.c - the iterator as_completed(): futures as they end.
+ *
+ * It behaves as the generator of the standard module does: nothing happens
+ * before the first next(), what has been handed out is not referred to any
+ * longer, and close(), an exception or dropping it take the waiter off the
+ * futures that are left. */
+#include "python/exclusive.h"
+#include "python/foreign.h"
+#include "python/parse.h"
+#include "python/waiter.h"
+
+#include "port/port.h"
+
+enum phase { NOT_STARTED, STARTED, CLOSED };
+
+typedef struct {
+    PyObject_HEAD
+    enum phase phase;
+    bool executing;       /* guarded by the object's lock, as `phase` */
+    PyObject *fs;         /* the argument, until the first next() */
+    PyObject *timeout;
+    PyObject *unyielded;  /* set of the futures not handed out yet */
+    PyObject *ready;      /* list of those that have ended, from `at` on */
+    Py_ssize_t at;
+    Py_ssize_t total;
+    int64_t deadline;
+    WaiterObject *waiter;
+} AsCompletedObject;
+
+/* --- closing ------------------------------------------------------------------- */
+
+static int
+as_completed_close(fc_state *st, AsCompletedObject *it)
+{
+    int status = 0;
+    it->phase = CLOSED;
+    PyObject *left = it->unyielded;
+    it->unyielded = NULL;
+    Py_CLEAR(it->fs);
+    Py_CLEAR(it->ready);
+    if (left != NULL && it->waiter != NULL) {
+        PyObject *futures = PySequence_List(left);
+        status = futures != NULL ? 0 : -1;
+        Py_ssize_t count = futures != NULL ? PyList_GET_SIZE(futures) : 0;
+        for (Py_ssize_t i = 0; i < count; i++) {
+            if (fc_any_remove_waiter(st, PyList_GET_ITEM(futures, i),
+                                     (PyObject *)it->waiter) < 0) {
+                /* The others are freed of it all the same. */
+                PyErr_Clear();
+                status = -1;
+            }
+        }
+        if (status < 0) {
+            PyErr_SetString(PyExc_RuntimeError,
+                            "as_completed() could not leave a future");
+        }
+        Py_XDECREF(futures);
+    }
+    Py_XDECREF(left);
+    Py_CLEAR(it->waiter);
+    return status;
+}
+
+/* Close because of the exception that is set; it stays set. */
+static PyObject *
+as_completed_fail(fc_state *st, AsCompletedObject *it)
+{
+    PyObject *raised = fc_exception_take();
+    if (as_completed_close(st, it) < 0) {
+        PyErr_Clear();
+    }
+    fc_exception_restore(raised);
+    return NULL;
+}
+
+/* --- the first next() ------------------------------------------------------------ */
+
+/* Register with one of the futures, or put it with those that are ready.
+ * One that was there before is passed over. */
+static int
+as_completed_add(fc_state *st, AsCompletedObject *it, PyObject *future)
+{
+    if (PySet_Add(it->unyielded, future) < 0) {
+        return -1;
+    }
+    if (PySet_GET_SIZE(it->unyielded) == it->total) {
+        return 0;
+    }
+    it->total++;
+    int added = fc_any_add_waiter(st, future, (PyObject *)it->waiter);
+    return added == 0 ? PyList_Append(it->ready, future)
+                      : (added < 0 ? -1 : 0);
+}
+
+static int
+as_completed_start(fc_state *st, AsCompletedObject *it)
+{
+    it->phase = STARTED;
+    if (fc_end_time(it->timeout, &it->deadline) < 0) {
+        return -1;
+    }
+    it->unyielded = PySet_New(NULL);
+    it->ready = PyList_New(0);
+    it->waiter = fc_waiter_new(st, FC_WAITER_STREAM);
+    PyObject *futures = NULL;
+    if (it->unyielded != NULL && it->ready != NULL && it->waiter != NULL) {
+        /* A list of our own: the argument may be one that changes. */
+        futures = PySequence_List(it->fs);
+    }
+    Py_CLEAR(it->fs);
+    int status = futures != NULL ? 0 : -1;
+    for (Py_ssize_t i = 0; status == 0 && i < PyList_GET_SIZE(futures); i++) {
+        status = as_completed_add(st, it, PyList_GET_ITEM(futures, i));
+    }
+    Py_XDECREF(futures);
+    return status;
+}
+
+/* --- every next() ------------------------------------------------------------------ */
+
+/* Take over what the waiter has collected.  1: there is something. */
+static int
+as_completed_collect(AsCompletedObject *it)
+{
+    PyObject *fresh = PyList_New(0);
+    if (fresh == NULL) {
+        return -1;
+    }
+    PyObject *finished;
+    FC_LOCK(it->waiter);
+    finished = it->waiter->finished;
+    it->waiter->finished = fresh;
+    FC_UNLOCK();
+    Py_XSETREF(it->ready, finished);
+    it->at = 0;
+    return PyList_GET_SIZE(finished) > 0;
+}
+
+static int
+as_completed_sleep(fc_state *st, AsCompletedObject *it)
+{
+    for (;;) {
+        /* Arm first and look afterwards: what ends in between fires. */
+        fc_group_rearm(it->waiter->group, 1);
+        int some = as_completed_collect(it);
+        if (some != 0) {
+            return some;
+        }
+        if (it->deadline != FC_FOREVER && fc_now_ns() > it->deadline) {
+            PyErr_Format(PyExc_TimeoutError,
+                         "%zd (of %zd) futures unfinished",
+                         PySet_GET_SIZE(it->unyielded), it->total);
+            return -1;
+        }
+        if (fc_waiter_sleep(st, it->waiter, it->deadline) < 0) {
+            return -1;
+        }
+    }
+}
+
+static PyObject *
+as_completed_take(fc_state *st, AsCompletedObject *it)
+{
+    PyObject *future = PyList_GET_ITEM(it->ready, it->at);
+    PyList_SET_ITEM(it->ready, it->at, NULL);
+    it->at++;
+    /* A native future that ended forgot the waiter by itself, unless its
+     * waiters are a list that others can see. */
+    bool forgot = false;
+    if (Py_TYPE(future) == st->future_type) {
+        FC_LOCK(future);
+        forgot = ((FutureObject *)future)->waiters == NULL;
+        FC_UNLOCK();
+    }
+    if (PySet_Discard(it->unyielded, future) < 0
+        || (!forgot
+            && fc_any_remove_waiter(st, future, (PyObject *)it->waiter)
+                   < 0)) {
+        Py_DECREF(future);
+        return NULL;
+    }
+    return future;
+}
+
+static PyObject *
+as_completed_advance(fc_state *st, AsCompletedObject *it)
+{
+    if (it->phase == NOT_STARTED && as_completed_start(st, it) < 0) {
+        return as_completed_fail(st, it);
+    }
+    if (it->phase == CLOSED) {
+        return NULL;
+    }
+    if (it->at >= PyList_GET_SIZE(it->ready)) {
+        if (PySet_GET_SIZE(it->unyielded) == 0) {
+            (void)as_completed_close(st, it);
+            return NULL;
+        }
+        if (as_completed_sleep(st, it) < 0) {
+            return as_completed_fail(st, it);
+        }
+    }
+    PyObject *future = as_completed_take(st, it);
+    return future != NULL ? future : as_completed_fail(st, it);
+}
+
+static PyObject *
+as_completed_tp_iternext(PyObject *self)
+{
+    AsCompletedObject *it = (AsCompletedObject *)self;
+    if (!fc_exclusive_enter(self, &it->executing)) {
+        return NULL;
+    }
+    PyObject *future = as_completed_advance(fc_state_of(self), it);
+    fc_exclusive_leave(self, &it->executing);
+    return future;
+}
+
+static PyObject *
+as_completed_close_method(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    AsCompletedObject *it = (AsCompletedObject *)self;
+    if (!fc_exclusive_enter(self, &it->executing)) {
+        return NULL;
+    }
+    int status = as_completed_close(fc_state_of(self), it);
+    fc_exclusive_leave(self, &it->executing);
+    if (status < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+/* --- the type ------------------------------------------------------------------------ */
+
+static int
+as_completed_tp_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    AsCompletedObject *it = (AsCompletedObject *)self;
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(it->fs);
+    Py_VISIT(it->timeout);
+    Py_VISIT(it->unyielded);
+    Py_VISIT(it->ready);
+    Py_VISIT(it->waiter);
+    return 0;
+}
+
+static void
+as_completed_tp_finalize(PyObject *self)
+{
+    AsCompletedObject *it = (AsCompletedObject *)self;
+    if (it->phase == STARTED) {
+        PyObject *raised = PyErr_Occurred() ? fc_exception_take() : NULL;
+        fc_state *st = fc_state_of_exact(Py_TYPE(self));
+        if (st != NULL && as_completed_close(st, it) < 0) {
+            PyErr_WriteUnraisable(self);
+        }
+        if (raised != NULL) {
+            fc_exception_restore(raised);
+        }
+    }
+}
+
+static int
+as_completed_tp_clear(PyObject *self)
+{
+    AsCompletedObject *it = (AsCompletedObject *)self;
+    it->phase = CLOSED;
+    Py_CLEAR(it->fs);
+    Py_CLEAR(it->timeout);
+    Py_CLEAR(it->unyielded);
+    Py_CLEAR(it->ready);
+    Py_CLEAR(it->waiter);
+    return 0;
+}
+
+static void
+as_completed_tp_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    if (PyObject_CallFinalizerFromDealloc(self) < 0) {
+        return;
+    }
+    PyObject_GC_UnTrack(self);
+    (void)as_completed_tp_clear(self);
+    PyObject_GC_Del(self);
+    Py_DECREF(type);
+}
+
+static PyMethodDef as_completed_methods[] = {
+    {"close", as_completed_close_method, METH_NOARGS,
+     "close($self, /)\n--\n\nStop iterating; the futures go on."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot as_completed_slots[] = {
+    {Py_tp_dealloc, as_completed_tp_dealloc},
+    {Py_tp_finalize, as_completed_tp_finalize},
+    {Py_tp_traverse, as_completed_tp_traverse},
+    {Py_tp_clear, as_completed_tp_clear},
+    {Py_tp_iter, PyObject_SelfIter},
+    {Py_tp_iternext, as_completed_tp_iternext},
+    {Py_tp_methods, as_completed_methods},
+    {0, NULL},
+};
+
+static PyType_Spec as_completed_spec = {
+    .name = "futures_c._native.as_completed_iterator",
+    .basicsize = sizeof(AsCompletedObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC
+             | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = as_completed_slots,
+};
+
+PyObject *
+fc_as_completed(PyObject *module, PyObject *const *args, Py_ssize_t nargs,
+                PyObject *kwnames)
+{
+    static const char *const names[] = {"fs", "timeout"};
+    fc_state *st = fc_state_of_module(module);
+    PyObject *values[2] = {NULL, Py_None};
+    if (fc_parse("as_completed", names, 2, 1, args, nargs, kwnames, values)
+        < 0) {
+        return NULL;
+    }
+    AsCompletedObject *it =
+        PyObject_GC_New(AsCompletedObject, st->as_completed_type);
+    if (it == NULL) {
+        return NULL;
+    }
+    memset((char *)it + sizeof(PyObject), 0,
+           sizeof(AsCompletedObject) - sizeof(PyObject));
+    it->fs = Py_NewRef(values[0]);
+    it->timeout = Py_NewRef(values[1]);
+    PyObject_GC_Track((PyObject *)it);
+    return (PyObject *)it;
+}
+
+int
+fc_as_completed_init(PyObject *module, fc_state *st)
+{
+    st->as_completed_type = (PyTypeObject *)PyType_FromModuleAndSpec(
+        module, &as_completed_spec, NULL);
+    return st->as_completed_type != NULL ? 0 : -1;
+}

@@ -1,0 +1,364 @@
+/* future_steps.c - the transitions of a future's state.
+ *
+ * Each follows the same order: move what is needed out of the object under
+ * its lock, make the new state visible, leave the lock, and only then tell
+ * waiters, let objects die and run callbacks, all of which may run other
+ * people's code. */
+#include "python/future.h"
+#include "python/task.h"
+#include "python/waiter.h"
+
+#include "port/port.h"
+
+/* --- condition mode: the standard class does it, under the condition -------- */
+
+static PyObject *
+std_method(fc_state *st, FutureObject *f, const char *name, PyObject *arg)
+{
+    /* The function of the standard class, not ours which calls it. */
+    return PyObject_CallMethod((PyObject *)st->std_future, name,
+                               arg != NULL ? "OO" : "O", (PyObject *)f, arg);
+}
+
+/* cancel() of a queued future in condition mode: one step where the
+ * standard class takes two. */
+static int
+cancel_under_condition(fc_state *st, FutureObject *f, PyObject *condition)
+{
+    fc_due due = {0};
+    fc_task task = {0};
+    int state;
+    int status = 1;
+    PyObject *waiters = NULL;
+    PyObject *done = PyObject_CallMethodNoArgs(condition, st->str_acquire);
+    if (done == NULL) {
+        return -1;
+    }
+    Py_DECREF(done);
+    FC_LOCK(f);
+    state = fc_future_load_state(f);
+    if (state == FC_PENDING) {
+        fc_task_take(f, &task);
+        atomic_store_explicit(&f->state, FC_NOTIFIED, memory_order_release);
+        waiters = Py_XNewRef(f->waiters);
+    }
+    FC_UNLOCK();
+    if (state == FC_PENDING) {
+        status = fc_notify_waiters(st, waiters, f, st->str_add_cancelled,
+                                   &due) < 0 ? -1 : 1;
+        Py_XDECREF(waiters);
+        if (status >= 0) {
+            done = PyObject_CallMethodNoArgs(condition, st->str_notify_all);
+            status = done != NULL ? 1 : -1;
+            Py_XDECREF(done);
+        }
+    }
+    PyObject *raised = status < 0 ? fc_exception_take() : NULL;
+    done = PyObject_CallMethodNoArgs(condition, st->str_release);
+    Py_XDECREF(done);
+    if (raised != NULL) {
+        fc_exception_restore(raised);
+    }
+    fc_due_fire(&due);
+    fc_task_drop(&task);
+    if (status < 0 || done == NULL) {
+        return -1;
+    }
+    if (state == FC_PENDING && fc_future_run_callbacks(st, f) < 0) {
+        return -1;
+    }
+    return fc_state_is_done(state) ? state != FC_FINISHED
+                                   : state == FC_PENDING;
+}
+
+/* --- claim ------------------------------------------------------------------- */
+
+int
+fc_future_claim(fc_state *st, FutureObject *f, fc_task *task)
+{
+    int claimed = 0;
+    bool in_condition_mode = false;
+    FC_LOCK(f);
+    if (f->condition != NULL) {
+        in_condition_mode = fc_future_load_state(f) != FC_NOTIFIED;
+    }
+    else if (fc_future_load_state(f) == FC_PENDING) {
+        atomic_store_explicit(&f->state, FC_RUNNING, memory_order_release);
+        fc_task_take(f, task);
+        claimed = 1;
+    }
+    FC_UNLOCK();
+    if (!in_condition_mode) {
+        return claimed;
+    }
+    PyObject *run = std_method(st, f, "set_running_or_notify_cancel", NULL);
+    if (run == NULL) {
+        return -1;
+    }
+    claimed = run == Py_True;
+    Py_DECREF(run);
+    if (claimed) {
+        FC_LOCK(f);
+        fc_task_take(f, task);
+        FC_UNLOCK();
+    }
+    return claimed;
+}
+
+/* --- telling ------------------------------------------------------------------ */
+
+static int
+notify_one(fc_state *st, PyObject *waiter, FutureObject *f,
+           PyObject *outcome, fc_due *due)
+{
+    if (fc_is_waiter(st, waiter)) {
+        fc_waiter_notify((WaiterObject *)waiter, (PyObject *)f,
+                         outcome == st->str_add_exception, due);
+        return 0;
+    }
+    PyObject *told =
+        PyObject_CallMethodOneArg(waiter, outcome, (PyObject *)f);
+    Py_XDECREF(told);
+    return told != NULL ? 0 : -1;
+}
+
+int
+fc_notify_waiters(fc_state *st, PyObject *waiters, FutureObject *f,
+                  PyObject *outcome, fc_due *due)
+{
+    if (waiters == NULL) {
+        return 0;
+    }
+    if (!PyList_Check(waiters)) {
+        return notify_one(st, waiters, f, outcome, due);
+    }
+    /* Those who are told take themselves off the list: a copy is walked.  Not
+     * in the order of the list but all the same: without memory for one, the
+     * list itself from its end, where a removal makes nobody be passed over. */
+    PyObject *copy = PyList_GetSlice(waiters, 0, PY_SSIZE_T_MAX);
+    if (copy == NULL) {
+        PyErr_Clear();
+    }
+    PyObject *list = copy != NULL ? copy : waiters;
+    Py_ssize_t count = PyList_GET_SIZE(list);
+    PyObject *raised = NULL;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *waiter = fc_list_get(list, copy != NULL ? i : count - 1 - i);
+        if (waiter == NULL) {
+            PyErr_Clear(); /* the list has become shorter */
+            continue;
+        }
+        if (notify_one(st, waiter, f, outcome, due) < 0) {
+            /* The others are told all the same; the first exception stays. */
+            PyObject *exception = fc_exception_take();
+            if (raised == NULL) {
+                raised = exception;
+            }
+            else {
+                Py_XDECREF(exception);
+            }
+        }
+        Py_DECREF(waiter);
+    }
+    Py_XDECREF(copy);
+    if (raised != NULL) {
+        fc_exception_restore(raised);
+        return -1;
+    }
+    return 0;
+}
+
+/* Take the waiters off a future that has ended.  A list may have been seen
+ * by foreign code, which expects to find its waiters in it: it stays. */
+static PyObject *
+take_waiters(FutureObject *f)
+{
+    PyObject *waiters = f->waiters;
+    if (waiters != NULL && PyList_CheckExact(waiters)) {
+        return Py_NewRef(waiters);
+    }
+    f->waiters = NULL;
+    return waiters;
+}
+
+int
+fc_future_run_callbacks(fc_state *st, FutureObject *f)
+{
+    PyObject *callbacks;
+    FC_LOCK(f);
+    callbacks = f->callbacks;
+    f->callbacks = NULL;
+    FC_UNLOCK();
+    if (callbacks == NULL) {
+        return 0;
+    }
+    int status = 0;
+    bool many = PyList_CheckExact(callbacks);
+    /* The size is read again each time: as with the standard class, a
+     * callback that was appended to `_done_callbacks` meanwhile is called. */
+    for (Py_ssize_t i = 0;
+         status == 0 && i < (many ? PyList_GET_SIZE(callbacks) : 1); i++) {
+        PyObject *callback =
+            many ? fc_list_get(callbacks, i) : Py_NewRef(callbacks);
+        PyObject *ignored =
+            callback != NULL ? PyObject_CallOneArg(callback, (PyObject *)f)
+                             : NULL;
+        if (ignored == NULL) {
+            if (PyErr_ExceptionMatches(PyExc_Exception)) {
+                fc_log_exception(st, "exception",
+                                 "exception calling callback for %r",
+                                 (PyObject *)f);
+            }
+            else {
+                status = -1;
+            }
+        }
+        Py_XDECREF(ignored);
+        Py_XDECREF(callback);
+    }
+    Py_DECREF(callbacks);
+    return status;
+}
+
+int
+fc_future_invoke_callbacks(fc_state *st, FutureObject *f)
+{
+    if (Py_TYPE(f) == st->future_type) {
+        return fc_future_run_callbacks(st, f);
+    }
+    PyObject *none =
+        PyObject_CallMethodNoArgs((PyObject *)f, st->str__invoke_callbacks);
+    Py_XDECREF(none);
+    return none != NULL ? 0 : -1;
+}
+
+/* --- finish -------------------------------------------------------------------- */
+
+static int
+raise_invalid_state(fc_state *st, FutureObject *f, int state)
+{
+    PyErr_Format(st->invalid_state_error, "%U: %R", st->state_names[state],
+                 (PyObject *)f);
+    return -1;
+}
+
+int
+fc_future_finish(fc_state *st, FutureObject *f, PyObject *result,
+                 PyObject *exception, fc_due *due,
+                 fc_before_visible *before, void *arg)
+{
+    PyObject *outcome = result != NULL ? result : exception;
+    PyObject *waiters = NULL;
+    PyObject *old_result = NULL;
+    PyObject *old_exception = NULL;
+    bool in_condition_mode = false;
+    int state = fc_future_state(st, f);
+    if (PyObject_IS_GC(outcome)) {
+        /* Of a type that can be part of a cycle, now or later. */
+        fc_future_track(f);
+    }
+    FC_LOCK(f);
+    state = fc_future_load_state(f);
+    if (f->condition != NULL) {
+        in_condition_mode = true;
+    }
+    else if (!fc_state_is_done(state)) {
+        old_result = f->result;
+        old_exception = f->exception;
+        f->result = result != NULL ? fc_ref_give(result) : NULL;
+        /* None stands for no exception in the standard class too. */
+        f->exception = exception != NULL && exception != Py_None
+                           ? fc_ref_give(exception) : NULL;
+        waiters = take_waiters(f);
+        if (before != NULL) {
+            before(arg, f->callbacks == NULL
+                            && (waiters == NULL || fc_is_waiter(st, waiters)));
+        }
+        atomic_store_explicit(&f->state, FC_FINISHED, memory_order_release);
+    }
+    FC_UNLOCK();
+    if (in_condition_mode) {
+        PyObject *none = std_method(
+            st, f, result != NULL ? "set_result" : "set_exception", outcome);
+        Py_XDECREF(none);
+        return none != NULL ? 1 : -1;
+    }
+    if (fc_state_is_done(state)) {
+        return raise_invalid_state(st, f, state);
+    }
+    Py_XDECREF(old_result);
+    Py_XDECREF(old_exception);
+    int status = 0;
+    if (waiters != NULL) {
+        status = fc_notify_waiters(
+            st, waiters, f,
+            result != NULL ? st->str_add_result : st->str_add_exception, due);
+        Py_DECREF(waiters);
+    }
+    return status;
+}
+
+/* --- cancel -------------------------------------------------------------------- */
+
+int
+fc_future_cancel(fc_state *st, FutureObject *f)
+{
+    fc_task task = {0};
+    fc_due due = {0};
+    PyObject *condition = NULL;
+    PyObject *waiters = NULL;
+    bool queued;
+    (void)fc_future_state(st, f);
+    int state;
+    FC_LOCK(f);
+    state = fc_future_load_state(f);
+    queued = (f->flags & FC_FUTURE_QUEUED) != 0;
+    if (f->condition != NULL) {
+        condition = Py_NewRef(f->condition);
+    }
+    else if (state == FC_PENDING && queued) {
+        fc_task_take(f, &task);
+        waiters = take_waiters(f);
+        atomic_store_explicit(&f->state, FC_NOTIFIED, memory_order_release);
+    }
+    else if (state == FC_PENDING) {
+        /* wait() and as_completed() are told by
+         * set_running_or_notify_cancel(); result() and exception() now. */
+        if (f->waiters != NULL && !PyList_CheckExact(f->waiters)) {
+            if (((WaiterObject *)f->waiters)->kind == FC_WAITER_RESULT) {
+                fc_due_add(&due, fc_group_ref(
+                                     ((WaiterObject *)f->waiters)->group));
+            }
+        }
+        else if (f->waiters != NULL) {
+            fc_waiters_release_sleepers(st, f->waiters, &due);
+        }
+        atomic_store_explicit(&f->state, FC_CANCELLED, memory_order_release);
+    }
+    FC_UNLOCK();
+    if (condition != NULL) {
+        int status;
+        if (queued) {
+            status = cancel_under_condition(st, f, condition);
+        }
+        else {
+            PyObject *cancelled = std_method(st, f, "cancel", NULL);
+            status = cancelled == NULL ? -1 : cancelled == Py_True;
+            Py_XDECREF(cancelled);
+        }
+        Py_DECREF(condition);
+        return status;
+    }
+    if (state != FC_PENDING) {
+        return state == FC_CANCELLED || state == FC_NOTIFIED;
+    }
+    int status = fc_notify_waiters(st, waiters, f, st->str_add_cancelled,
+                                   &due);
+    Py_XDECREF(waiters);
+    fc_due_fire(&due);
+    fc_task_drop(&task);
+    if (status < 0) {
+        return -1;
+    }
+    return fc_future_invoke_callbacks(st, f) < 0 ? -1 : 1;
+}

@@ -1,0 +1,303 @@
+/* module.c - futures_c._native: its state, and what it takes from
+ * concurrent.futures. */
+#include "python/map.h"
+#include "python/waiter.h"
+
+#include "port/port.h"
+
+#include <stddef.h>
+
+/* --- helpers shared by the other files -------------------------------------------- */
+
+fc_state *
+fc_state_of(PyObject *self)
+{
+    PyObject *module = PyType_GetModuleByDef(Py_TYPE(self), &fc_module);
+    if (module == NULL) {
+        PyErr_Clear();
+        return NULL;
+    }
+    return fc_state_of_module(module);
+}
+
+void
+fc_log_exception(fc_state *st, const char *method, const char *message,
+                 PyObject *arg)
+{
+    PyObject *exception = fc_exception_take();
+    PyObject *log = PyObject_GetAttrString(st->logger, method);
+    PyObject *args = arg != NULL ? Py_BuildValue("(sO)", message, arg)
+                                 : Py_BuildValue("(s)", message);
+    PyObject *kwargs = Py_BuildValue("{sO}", "exc_info",
+                                     exception != NULL ? exception : Py_None);
+    PyObject *done = log != NULL && args != NULL && kwargs != NULL
+                         ? PyObject_Call(log, args, kwargs)
+                         : NULL;
+    if (done == NULL) {
+        PyErr_WriteUnraisable(arg);
+    }
+    Py_XDECREF(done);
+    Py_XDECREF(kwargs);
+    Py_XDECREF(args);
+    Py_XDECREF(log);
+    Py_XDECREF(exception);
+}
+
+/* --- functions ---------------------------------------------------------------------- */
+
+PyDoc_STRVAR(wait_doc,
+"wait($module, /, fs, timeout=None, return_when='ALL_COMPLETED')\n--\n\n"
+"Wait for the futures in fs; return DoneAndNotDoneFutures(done, not_done).\n\n"
+"fs is an iterable of futures, of this module, of concurrent.futures or of\n"
+"both; a future given twice counts once.  timeout is in seconds, None waits\n"
+"without limit.  return_when is FIRST_COMPLETED, FIRST_EXCEPTION or\n"
+"ALL_COMPLETED.  The result is a named tuple of two sets.  Raises ValueError\n"
+"for another return_when, TypeError when fs cannot be iterated over and\n"
+"AttributeError for what is no future.  Since 0.1.");
+
+PyDoc_STRVAR(as_completed_doc,
+"as_completed($module, /, fs, timeout=None)\n--\n\n"
+"Return an iterator that yields the futures in fs as they end.\n\n"
+"fs is an iterable of futures, of this module, of concurrent.futures or of\n"
+"both; a future given twice is yielded once.  timeout, in seconds from the\n"
+"first next(), bounds the whole iteration: next() raises TimeoutError when\n"
+"it has passed and futures are unfinished.  next() raises TypeError when fs\n"
+"cannot be iterated over and AttributeError for what is no future.  An\n"
+"exception ends the iterator, as its method close() does.  Since 0.1.");
+
+/* _set_exiting(): idle workers leave from now on, and those of executors
+ * that are made later as well. */
+static PyObject *
+module_set_exiting(PyObject *module, PyObject *Py_UNUSED(ignored))
+{
+    atomic_store_explicit(&fc_state_of_module(module)->exiting, true,
+                          memory_order_release);
+    Py_RETURN_NONE;
+}
+
+#define FC_FAST(function) \
+    (PyCFunction)(void (*)(void)) function, METH_FASTCALL | METH_KEYWORDS
+
+static PyMethodDef module_methods[] = {
+    {"wait", FC_FAST(fc_wait), wait_doc},
+    {"as_completed", FC_FAST(fc_as_completed), as_completed_doc},
+    {"_make_pool_type", fc_make_pool_type, METH_O, NULL},
+    {"_set_exiting", module_set_exiting, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+/* --- the state ------------------------------------------------------------------------ */
+
+/* Every reference of the state, for filling, traversing and clearing. */
+#define FC_STATE_NAMES(X) \
+    X(str__condition, "_condition") \
+    X(str__state, "_state") \
+    X(str__waiters, "_waiters") \
+    X(str_acquire, "acquire") \
+    X(str_release, "release") \
+    X(str_notify_all, "notify_all") \
+    X(str_add_result, "add_result") \
+    X(str_add_exception, "add_exception") \
+    X(str_add_cancelled, "add_cancelled") \
+    X(str_append, "append") \
+    X(str_remove, "remove") \
+    X(str_cancelled, "cancelled") \
+    X(str_exception, "exception") \
+    X(str_submit, "submit") \
+    X(str_run, "run") \
+    X(str__invoke_callbacks, "_invoke_callbacks")
+
+#define FC_STATE_BASE(X) \
+    X(cancelled_error, "CancelledError") \
+    X(invalid_state_error, "InvalidStateError") \
+    X(logger, "LOGGER") \
+    X(done_and_not_done, "DoneAndNotDoneFutures") \
+    X(first_completed, "FIRST_COMPLETED") \
+    X(first_exception, "FIRST_EXCEPTION") \
+    X(all_completed, "ALL_COMPLETED")
+
+#define FC_STATE_TYPES(X) \
+    X(future_type) X(waiter_type) X(as_completed_type) X(map_type) \
+    X(map_iterator_type) X(queue_type) X(item_type) X(worker_type) \
+    X(pool_type) X(std_future)
+
+#define FC_STATE_OTHERS(X) \
+    X(condition_factory) X(queue_empty) X(getswitchinterval) \
+    X(switch_point) X(zero)
+
+static int
+state_take_base(fc_state *st)
+{
+    static const char *const states[] = {
+        "PENDING", "RUNNING", "CANCELLED", "CANCELLED_AND_NOTIFIED",
+        "FINISHED",
+    };
+    PyObject *base = PyImport_ImportModule("concurrent.futures._base");
+    if (base == NULL) {
+        return -1;
+    }
+    int status = -1;
+#define TAKE(field, name) \
+    st->field = PyObject_GetAttrString(base, name); \
+    if (st->field == NULL) { \
+        goto done; \
+    }
+    FC_STATE_BASE(TAKE)
+#undef TAKE
+    for (int i = 0; i < 5; i++) {
+        st->state_names[i] = PyObject_GetAttrString(base, states[i]);
+        if (st->state_names[i] == NULL) {
+            goto done;
+        }
+    }
+    st->std_future = (PyTypeObject *)PyObject_GetAttrString(base, "Future");
+    if (st->std_future == NULL) {
+        goto done;
+    }
+    status = 0;
+done:
+    Py_DECREF(base);
+    return status;
+}
+
+static PyObject *
+take_from(const char *module, const char *name)
+{
+    PyObject *object = NULL;
+    PyObject *imported = PyImport_ImportModule(module);
+    if (imported != NULL) {
+        object = PyObject_GetAttrString(imported, name);
+        Py_DECREF(imported);
+    }
+    return object;
+}
+
+/* A function of Python code, whose call passes the interpreter's switch
+ * point; see worker.c. */
+static PyObject *
+make_switch_point(void)
+{
+    PyObject *function = NULL;
+    PyObject *globals = PyDict_New();
+    if (globals != NULL
+        && PyDict_SetItemString(globals, "__builtins__",
+                                PyEval_GetBuiltins()) == 0) {
+        /* The name that a tracer sees. */
+        PyObject *code = Py_CompileString(
+            "lambda: None", "<switch point of futures_c>", Py_eval_input);
+        if (code != NULL) {
+            function = PyEval_EvalCode(code, globals, globals);
+            Py_DECREF(code);
+        }
+    }
+    Py_XDECREF(globals);
+    return function;
+}
+
+static int
+state_fill(fc_state *st)
+{
+#define INTERN(field, name) \
+    st->field = PyUnicode_InternFromString(name); \
+    if (st->field == NULL) { \
+        return -1; \
+    }
+    FC_STATE_NAMES(INTERN)
+#undef INTERN
+    st->condition_factory = take_from("threading", "Condition");
+    st->getswitchinterval = take_from("sys", "getswitchinterval");
+    st->switch_point = make_switch_point();
+    st->zero = PyLong_FromLong(0);
+    if (st->condition_factory == NULL || st->getswitchinterval == NULL
+        || st->switch_point == NULL || st->zero == NULL) {
+        return -1;
+    }
+    atomic_init(&st->worker_cpu, -1);
+    return state_take_base(st);
+}
+
+static int
+module_exec(PyObject *module)
+{
+    fc_state *st = fc_state_of_module(module);
+    if (fc_fork_watch() < 0) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    if (state_fill(st) < 0 || fc_future_init(module, st) < 0
+        || fc_waiter_init(module, st) < 0
+        || fc_as_completed_init(module, st) < 0 || fc_map_init(module, st) < 0
+        || fc_queue_init_types(module, st) < 0
+        || fc_worker_init(module, st) < 0) {
+        return -1;
+    }
+    return 0;
+}
+
+static int
+module_traverse(PyObject *module, visitproc visit, void *arg)
+{
+    fc_state *st = fc_state_of_module(module);
+#define VISIT(field, ...) Py_VISIT(st->field);
+    FC_STATE_NAMES(VISIT)
+    FC_STATE_BASE(VISIT)
+    FC_STATE_TYPES(VISIT)
+    FC_STATE_OTHERS(VISIT)
+#undef VISIT
+    for (int i = 0; i < 5; i++) {
+        Py_VISIT(st->state_names[i]);
+    }
+    return 0;
+}
+
+static int
+module_clear(PyObject *module)
+{
+    fc_state *st = fc_state_of_module(module);
+    fc_future_free_all(st);
+#define CLEAR(field, ...) Py_CLEAR(st->field);
+    FC_STATE_NAMES(CLEAR)
+    FC_STATE_BASE(CLEAR)
+    FC_STATE_TYPES(CLEAR)
+    FC_STATE_OTHERS(CLEAR)
+#undef CLEAR
+    for (int i = 0; i < 5; i++) {
+        Py_CLEAR(st->state_names[i]);
+    }
+    return 0;
+}
+
+static void
+module_free(void *module)
+{
+    (void)module_clear((PyObject *)module);
+}
+
+static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, module_exec},
+#ifdef Py_mod_multiple_interpreters
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+#endif
+#ifdef Py_mod_gil
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
+#endif
+    {0, NULL},
+};
+
+struct PyModuleDef fc_module = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "futures_c._native",
+    .m_doc = "The native parts of futures_c.",
+    .m_size = sizeof(fc_state),
+    .m_methods = module_methods,
+    .m_slots = module_slots,
+    .m_traverse = module_traverse,
+    .m_clear = module_clear,
+    .m_free = module_free,
+};
+
+PyMODINIT_FUNC
+PyInit__native(void)
+{
+    return PyModuleDef_Init(&fc_module);
+}
