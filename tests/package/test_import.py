@@ -1,0 +1,129 @@
+"""What `import futures_c` costs, and what it leaves unloaded."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+
+import pytest
+
+#: CPU seconds that importing futures_c may take beyond concurrent.futures.
+ALLOWANCE = 0.002
+
+HEAVY = ["multiprocessing", "queue", "socket", "subprocess", "asyncio", "typing"]
+
+LIST_MODULES = """
+    import sys
+    import {module}
+    print(*sorted(sys.modules), sep="\\n")
+"""
+
+# CPU time rather than elapsed time, so that busy neighbours do not count.
+TIME_IMPORT = """
+    import time
+    began = time.process_time()
+    import {module}
+    print(time.process_time() - began)
+"""
+
+
+def modules_after(script, module):
+    outcome = script(LIST_MODULES.format(module=module)).check()
+    return set(outcome.lines)
+
+
+def test_nothing_is_loaded_that_the_standard_module_does_not_load(script):
+    ours = modules_after(script, "futures_c")
+    standard = modules_after(script, "concurrent.futures")
+    assert "futures_c._native" in ours
+    assert {name for name in ours - standard if name.split(".")[0] != "futures_c"} == (
+        set()
+    )
+    loaded = {name for name in ours if name.startswith("futures_c")}
+    assert not loaded & {
+        "futures_c.thread",
+        "futures_c.process",
+        "futures_c.interpreter",
+    }
+
+
+def test_the_thread_pool_does_not_load_the_process_pool(script):
+    ours = modules_after(script, "futures_c.thread")
+    assert "futures_c.thread" in ours
+    assert "multiprocessing" not in ours
+    assert "futures_c.process" not in ours
+
+
+def test_an_executor_is_loaded_when_it_is_asked_for(script):
+    outcome = script("""
+        import sys
+        import futures_c
+        assert "futures_c.thread" not in sys.modules
+        first = futures_c.ThreadPoolExecutor
+        assert "futures_c.thread" in sys.modules
+        assert "multiprocessing" not in sys.modules
+        assert futures_c.ThreadPoolExecutor is first
+        futures_c.ProcessPoolExecutor
+        assert "multiprocessing" in sys.modules
+    """)
+    outcome.check()
+
+
+@pytest.mark.slow
+def test_the_time_of_an_import(script):
+    """A ratio says little beside 2 ms: it is the difference of the medians."""
+    times: dict[str, list[float]] = {"concurrent.futures": [], "futures_c": []}
+    for _ in range(15):
+        for module, taken in times.items():
+            outcome = script(TIME_IMPORT.format(module=module)).check()
+            taken.append(float(outcome.stdout))
+    ours, standard = (
+        statistics.median(times[module])
+        for module in ("futures_c", "concurrent.futures")
+    )
+    assert ours - standard <= ALLOWANCE, (
+        f"median CPU time of an import: futures_c {ours * 1e3:.2f} ms, "
+        f"concurrent.futures {standard * 1e3:.2f} ms"
+    )
+
+
+def test_the_import_leaves_the_gil_as_it_is(script):
+    outcome = script("""
+        import sys
+        def gil():
+            return getattr(sys, "_is_gil_enabled", lambda: True)()
+        before = gil()
+        import futures_c.thread, futures_c.process
+        assert gil() == before
+        print(before)
+    """).check()
+    free_threaded = "free-threading" in sys.version
+    assert outcome.lines == [str(not free_threaded)]
+
+
+def test_it_imports_in_a_subinterpreter(script):
+    """With its own GIL where there are such, and again after the first ended."""
+    outcome = script("""
+        import sys
+        try:
+            import _interpreters as interpreters
+        except ImportError:
+            import _xxsubinterpreters as interpreters
+        run = getattr(interpreters, "exec", None) or interpreters.run_string
+        # Isolated ones have no threads there.
+        options = {"isolated": False} if sys.version_info < (3, 12) else {}
+        code = '''
+        import futures_c
+        with futures_c.ThreadPoolExecutor(2) as pool:
+            assert list(pool.map(abs, range(-5, 0))) == [5, 4, 3, 2, 1]
+            assert pool.submit(divmod, 7, 2).result() == (3, 1)
+        '''
+        import futures_c
+        for _ in range(2):
+            number = interpreters.create(**options)
+            failed = run(number, "import textwrap; exec(textwrap.dedent(%r))" % code)
+            assert failed is None, failed
+            interpreters.destroy(number)
+        assert futures_c.ThreadPoolExecutor(1).submit(abs, -1).result() == 1
+    """)
+    outcome.check()

@@ -1,0 +1,117 @@
+"""What a test leaves behind: threads, child processes, file descriptors."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+#: Seconds that threads and children get to end by themselves after a test.
+SETTLE_CAP = 10.0
+
+_PROC = Path("/proc/self")
+
+
+def _resident() -> tuple[set[int], set[int]]:
+    """Processes and descriptors that multiprocessing keeps once started.
+
+    Its resource tracker and fork server serve the whole process and are
+    started by whoever needs them first, so they are nobody's leftovers.
+    """
+    pids: set[int] = set()
+    fds: set[int] = set()
+    for module, attribute in (
+        ("multiprocessing.resource_tracker", "_resource_tracker"),
+        ("multiprocessing.forkserver", "_forkserver"),
+    ):
+        keeper = getattr(sys.modules.get(module), attribute, None)
+        for name, into in (
+            ("_pid", pids), ("_fd", fds),
+            ("_forkserver_pid", pids), ("_forkserver_alive_fd", fds),
+        ):  # fmt: skip
+            value = getattr(keeper, name, None)
+            if isinstance(value, int):
+                into.add(value)
+    return pids, fds
+
+
+def _children() -> set[int]:
+    """Process ids of the children, those that nobody reaped included."""
+    found: set[int] = set()
+    for task in os.listdir(_PROC / "task"):
+        try:
+            text = (_PROC / "task" / task / "children").read_text()
+        except OSError:
+            continue  # The thread ended meanwhile.
+        found.update(int(pid) for pid in text.split())
+    return found
+
+
+def _descriptors() -> set[tuple[int, str]]:
+    """Open descriptors with what they refer to."""
+    found: set[tuple[int, str]] = set()
+    for name in os.listdir(_PROC / "fd"):
+        try:
+            found.add((int(name), os.readlink(_PROC / "fd" / name)))
+        except OSError:
+            continue  # The one that listed the directory.
+    return found
+
+
+@dataclass(frozen=True)
+class Census:
+    """Threads, children and descriptors of this process at one moment."""
+
+    threads: frozenset[threading.Thread]
+    kernel_threads: frozenset[int]
+    children: frozenset[int]
+    descriptors: frozenset[tuple[int, str]]
+
+    @classmethod
+    def take(cls) -> Census:
+        """Count now."""
+        return cls(
+            frozenset(threading.enumerate()),
+            frozenset(int(task) for task in os.listdir(_PROC / "task")),
+            frozenset(_children()),
+            frozenset(_descriptors()),
+        )
+
+    def beyond(self, before: Census) -> list[str]:
+        """Describe what is here and was not there *before*."""
+        pids, fds = _resident()
+        threads = self.threads - before.threads
+        known = {t.native_id for t in threads}
+        strangers = self.kernel_threads - before.kernel_threads - known
+        return [
+            *(f"thread {t.name!r} (daemon={t.daemon})" for t in threads),
+            *(f"thread of the system, id {i}" for i in strangers),
+            *(f"child process {pid}" for pid in self.children - before.children - pids),
+            *(
+                f"file descriptor {fd} -> {target}"
+                for fd, target in self.descriptors - before.descriptors
+                if fd not in fds
+            ),
+        ]
+
+
+def wait_for_none(before: Census, cap: float = SETTLE_CAP) -> list[str]:
+    """Wait until nothing is left beyond *before*; return what still is.
+
+    Executors that a test dropped end their workers when they are collected,
+    so the first look that finds something is followed by a collection.
+    """
+    left = Census.take().beyond(before)
+    if not left:
+        return left
+    gc.collect()
+    deadline = time.monotonic() + cap
+    pause = 0.001
+    while (left := Census.take().beyond(before)) and time.monotonic() < deadline:
+        time.sleep(pause)
+        pause = min(2 * pause, 0.1)
+    return left
