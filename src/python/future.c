@@ -16,7 +16,11 @@
  * reachable, and when it has finished it can be part of a cycle only if its
  * result can.  Whatever makes a cycle possible tracks it: a result or
  * exception of a collectable type, a callback, an attribute, a condition, a
- * list of waiters.  Future() and Python subclasses are tracked from birth. */
+ * list of waiters.  Future() and Python subclasses are tracked from birth.
+ *
+ * Without the GIL all are: two threads that track one object at the same time
+ * are a fatal error of the interpreter, whose collector there walks over all
+ * objects anyway. */
 
 static void future_tp_dealloc(PyObject *self);
 
@@ -46,7 +50,11 @@ fc_future_new(fc_state *st)
         return NULL;
     }
     FC_WEAKLIST_INIT(f);
-    return future_clear_fields(f);
+    future_clear_fields(f);
+#if !FC_HAS_GIL
+    PyObject_GC_Track((PyObject *)f);
+#endif
+    return f;
 }
 
 void
@@ -60,9 +68,13 @@ fc_future_free_all(fc_state *st)
 void
 fc_future_track(FutureObject *f)
 {
+#if FC_HAS_GIL
     if (!PyObject_GC_IsTracked((PyObject *)f)) {
         PyObject_GC_Track((PyObject *)f);
     }
+#else
+    (void)f; /* from birth */
+#endif
 }
 
 static PyObject *

@@ -1,5 +1,6 @@
 """Callbacks of futures: order, thread, visible state, exceptions."""
 
+import collections
 import itertools
 import threading
 
@@ -390,6 +391,36 @@ def test_registering_while_it_completes(futures, rng, fast_switch):
 
 
 @pytest.mark.stress
+@pytest.mark.stress
+def test_threads_that_register_with_the_same_futures(futures):
+    """All are kept, whoever is the first to make a future collectable."""
+    count = 20_000
+    threads = 2
+    start = threading.Barrier(threads)
+    called = []
+
+    def register(submitted):
+        start.wait(20)
+        for future in submitted:
+            future.add_done_callback(called.append)
+
+    for _ in range(5):
+        gate = threading.Event()
+        with futures.ThreadPoolExecutor(1) as pool:
+            pool.submit(gate.wait, 20)
+            submitted = [pool.submit(list) for _ in range(count)]
+            registering = [
+                threading.Thread(target=register, args=[submitted]) for _ in range(threads)
+            ]
+            for thread in registering:
+                thread.start()
+            for thread in registering:
+                thread.join()
+            gate.set()
+        assert collections.Counter(called) == dict.fromkeys(submitted, threads)
+        called.clear()
+
+
 def test_one_of_many_completers_wins(futures, rng, fast_switch):
     """Of racing set_result, set_exception and cancel exactly one succeeds."""
     for _ in range(200):
