@@ -310,6 +310,12 @@ fc_worker_next(struct fc_worker *w)
     return take(w->dispatch, 0, SEARCHING_ONE);
 }
 
+bool
+fc_worker_sees_task(const struct fc_worker *w)
+{
+    return TASKS(load_word(w->dispatch)) > 0;
+}
+
 void *
 fc_worker_poll(struct fc_worker *w)
 {

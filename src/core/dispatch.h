@@ -89,6 +89,10 @@ void fc_worker_arrive(struct fc_worker *w);
 /* The thread ends without having arrived, or while running: free it. */
 void fc_worker_leave(struct fc_worker *w);
 
+/* Is a task queued that nobody has reserved?  By the next moment there may be
+ * one, or none. */
+bool fc_worker_sees_task(const struct fc_worker *w);
+
 /* Running worker: reserve the next task and pop it, staying a running
  * worker.  Or, when none is queued, become a searching one (counted as idle
  * from now on) and return NULL. */

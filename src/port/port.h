@@ -47,6 +47,10 @@ int64_t fc_now_ns(void);
  * system does not tell.  A hint: it may be stale when it is returned. */
 int fc_cpu(void);
 
+/* Let another thread that is ready run on this CPU before this one goes on.  It
+ * may keep the CPU for a whole time slice of the scheduler. */
+void fc_yield(void);
+
 /* Tell the CPU that this is a spin loop.  Never yields to the scheduler. */
 static inline void
 fc_pause(void)

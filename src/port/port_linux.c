@@ -78,4 +78,10 @@ fc_cpu(void)
     return sched_getcpu();
 }
 
+void
+fc_yield(void)
+{
+    (void)sched_yield();
+}
+
 #endif /* __linux__ && !FC_PORT_POSIX */

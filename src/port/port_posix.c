@@ -19,6 +19,7 @@
 #if !defined(__linux__) || defined(FC_PORT_POSIX)
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <time.h>
@@ -199,6 +200,12 @@ int
 fc_cpu(void)
 {
     return -1; /* no portable way */
+}
+
+void
+fc_yield(void)
+{
+    (void)sched_yield();
 }
 
 #endif /* !__linux__ || FC_PORT_POSIX */

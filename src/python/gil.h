@@ -8,7 +8,7 @@
  *
  * `submitter_cpu` is that announcement: 1 + the CPU of a thread that has
  * just submitted and holds the GIL, 0 once it has let go.  A hint: written
- * by whoever comes last, never waited for longer than FC_GIL_SPIN_NS.
+ * by whoever comes last, waited for within the limits below.
  */
 #ifndef FC_GIL_H
 #define FC_GIL_H
@@ -17,9 +17,16 @@
 
 #include "port/port.h"
 
-/* How long a woken worker waits for its submitter to release the GIL, in
- * nanoseconds.  A submitter that goes on to wait does so within 1 us. */
+/* How long a woken worker spins for a submitter on another CPU to release the
+ * GIL, in nanoseconds.  One that goes on to wait does so within 1 us. */
 #define FC_GIL_SPIN_NS 5000
+
+/* A worker on its submitter's own CPU has pushed it aside, and yields to it
+ * once.  When that takes longer than this, in nanoseconds, somebody else runs
+ * here or the submitter does not go on to wait; so many wake-ups after that do
+ * without. */
+#define FC_GIL_YIELD_NS 200000
+#define FC_GIL_YIELD_PENALTY 1000
 
 static inline void
 fc_gil_announce(fc_state *st)
@@ -46,26 +53,8 @@ fc_gil_release(fc_state *st)
     return ts;
 }
 
-/* A worker that has found a task, about to attach. */
-static inline void
-fc_gil_await_submitter(fc_state *st)
-{
-#if FC_HAS_GIL
-    int cpu = atomic_load_explicit(&st->submitter_cpu, memory_order_relaxed);
-    if (cpu <= 0 || cpu == fc_cpu() + 1) {
-        return;
-    }
-    int64_t give_up = fc_now_ns() + FC_GIL_SPIN_NS;
-    while (atomic_load_explicit(&st->submitter_cpu, memory_order_relaxed)
-               == cpu
-           && fc_now_ns() < give_up) {
-        for (int i = 0; i < 8; i++) {
-            fc_pause();
-        }
-    }
-#else
-    (void)st;
-#endif
-}
+/* A worker that has found a task, about to attach: give way to the submitter
+ * if that is about to release. */
+void fc_gil_await_submitter(fc_state *st);
 
 #endif /* FC_GIL_H */

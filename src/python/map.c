@@ -180,7 +180,7 @@ fc_map_run(fc_runner *runner, MapObject *map)
     PyObject *input;
     if (!map_take(map, &at, &input, SLOT_RUNNING)) {
         Py_DECREF(map);
-        return fc_runner_next_turn(runner, fc_turn_is_due(&runner->turn));
+        return fc_runner_next_turn(runner, fc_runner_turn_is_due(runner));
     }
     PyObject *outcome = map_call(map, input);
     enum slot_state state = SLOT_RETURNED;
@@ -194,7 +194,7 @@ fc_map_run(fc_runner *runner, MapObject *map)
         Py_DECREF(map);
         return NULL;
     }
-    bool turn_is_due = fc_turn_is_due(&runner->turn);
+    bool turn_is_due = fc_runner_turn_is_due(runner);
     /* Relaxed: looked at again under the lock. */
     if (turn_is_due
         || atomic_load_explicit(&map->unread, memory_order_relaxed)) {

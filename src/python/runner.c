@@ -50,7 +50,7 @@ run_future(fc_runner *runner, FutureObject *f)
             fc_log_exception(st, "critical", "Exception in worker", NULL);
         }
         Py_DECREF(f);
-        return fc_runner_next_turn(runner, fc_turn_is_due(&runner->turn));
+        return fc_runner_next_turn(runner, fc_runner_turn_is_due(runner));
     }
     PyObject *result = call_task(runner, &task);
     PyObject *exception = result == NULL ? fc_exception_take() : NULL;
@@ -63,7 +63,7 @@ run_future(fc_runner *runner, FutureObject *f)
         return NULL;
     }
 
-    bool turn_is_due = fc_turn_is_due(&runner->turn);
+    bool turn_is_due = fc_runner_turn_is_due(runner);
     reservation r = {
         .runner = runner,
         /* Where ours is the last reference, dropping it may run code, too. */
@@ -109,7 +109,7 @@ run_object(fc_runner *runner, PyObject *object)
         Py_XDECREF(done);
     }
     Py_DECREF(object);
-    return fc_runner_next_turn(runner, fc_turn_is_due(&runner->turn));
+    return fc_runner_next_turn(runner, fc_runner_turn_is_due(runner));
 }
 
 void *

@@ -31,6 +31,21 @@ fc_runner_has_forked(const fc_runner *runner)
            && runner->generation != fc_fork_generation();
 }
 
+/* After a task: is it time to let others have the GIL?  Where nothing is queued
+ * the worker is going to release it anyway. */
+static inline bool
+fc_runner_turn_is_due(fc_runner *runner)
+{
+    if (runner->worker == NULL || --runner->turn.tasks > 0) {
+        return false;
+    }
+    if (!fc_worker_sees_task(runner->worker)) {
+        runner->turn.tasks = 1;
+        return false;
+    }
+    return fc_turn_look(runner->st, &runner->turn);
+}
+
 /* Reserve the next task, or be counted as idle.  Lock-free, and runs no
  * Python code: done before the result of the last task becomes visible, so
  * that whoever sees that result also sees this worker as idle. */

@@ -1,8 +1,9 @@
 /* turn.c - see turn.h. */
 #include "python/turn.h"
 
-void
-fc_turn_begin(fc_state *st, fc_turn *turn)
+/* One part of the switch interval, in nanoseconds. */
+static int64_t
+ask_for_part(fc_state *st)
 {
     double interval = 0.005;
     PyObject *seconds = PyObject_CallNoArgs(st->getswitchinterval);
@@ -11,9 +12,24 @@ fc_turn_begin(fc_state *st, fc_turn *turn)
         Py_DECREF(seconds);
     }
     PyErr_Clear();
-    turn->part = (int64_t)(interval * 1e9 / FC_TURN_PARTS) + 1;
-    turn->began = fc_now_ns();
-    turn->batch = turn->tasks = 1;
+    return (int64_t)(interval * 1e9 / FC_TURN_PARTS) + 1;
+}
+
+bool
+fc_turn_look(fc_state *st, fc_turn *turn)
+{
+    if (turn->part == 0) {
+        turn->part = ask_for_part(st);
+    }
+    bool is_due = fc_now_ns() - turn->began >= turn->part;
+    if (is_due) {
+        turn->batch = turn->batch > 1 ? turn->batch / 2 : 1;
+    }
+    else if (turn->batch < FC_TURN_TASKS_MAX) {
+        turn->batch *= 2;
+    }
+    turn->tasks = turn->batch;
+    return is_due;
 }
 
 void

@@ -11,7 +11,8 @@
  *
  * The clock is read after so many tasks that they take about one part of the
  * interval, as the last ones did, and the switch point is passed once per
- * part.
+ * part.  The interval is asked for when the clock is read for the first time:
+ * a worker that finds one task and sleeps again never asks.
  */
 #ifndef FC_TURN_H
 #define FC_TURN_H
@@ -25,35 +26,24 @@
 
 typedef struct {
     int64_t began; /* the GIL was taken, or the switch point passed */
-    int64_t part;  /* of the switch interval, nanoseconds; 0: no turns */
+    int64_t part;  /* of the switch interval, nanoseconds; 0: not asked yet */
     int tasks;     /* to run before the clock is read again */
     int batch;     /* what `tasks` starts from */
 } fc_turn;
 
 /* The worker has just taken the GIL. */
-void fc_turn_begin(fc_state *st, fc_turn *turn);
+static inline void
+fc_turn_begin(fc_turn *turn)
+{
+    turn->began = fc_now_ns();
+    turn->part = 0;
+    turn->batch = turn->tasks = 1;
+}
+
+/* Read the clock: is it time to pass the switch point? */
+bool fc_turn_look(fc_state *st, fc_turn *turn);
 
 /* Pass the switch point.  Any Python code may run in here. */
 void fc_turn_pass(fc_state *st, fc_turn *turn);
-
-/* After a task: is it time to pass the switch point? */
-static inline bool
-fc_turn_is_due(fc_turn *turn)
-{
-    if (--turn->tasks > 0 || turn->part == 0) {
-        return false;
-    }
-    int64_t spent = fc_now_ns() - turn->began;
-    if (spent >= turn->part) {
-        turn->batch = turn->batch > 1 ? turn->batch / 2 : 1;
-        turn->tasks = turn->batch;
-        return true;
-    }
-    if (turn->batch < FC_TURN_TASKS_MAX) {
-        turn->batch *= 2;
-    }
-    turn->tasks = turn->batch;
-    return false;
-}
 
 #endif /* FC_TURN_H */

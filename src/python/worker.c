@@ -52,7 +52,7 @@ worker_idle(fc_runner *runner)
 static void
 worker_serve(fc_runner *runner)
 {
-    fc_turn_begin(runner->st, &runner->turn);
+    fc_turn_begin(&runner->turn);
     void *item = fc_worker_poll(runner->worker);
     for (;;) {
         if (item == NULL) {
@@ -60,7 +60,7 @@ worker_serve(fc_runner *runner)
             if (item == NULL) {
                 return;
             }
-            fc_turn_begin(runner->st, &runner->turn);
+            fc_turn_begin(&runner->turn);
         }
         item = fc_runner_run(runner, item);
         if (fc_runner_has_forked(runner)) {
