@@ -248,26 +248,35 @@ queue_get_blocking(fc_state *st, WorkQueueObject *queue)
     return fc_item_unpack(st, item);
 }
 
-/* With a timeout: nobody in sight does this; polled. */
+/* With a timeout, or in the main thread, which has to see signals: nobody in
+ * sight does this; polled. */
 static PyObject *
 queue_get_polling(PyObject *self, PyObject *timeout)
 {
-    double seconds = PyFloat_AsDouble(timeout);
-    if (seconds == -1.0 && PyErr_Occurred()) {
-        return NULL;
+    struct fc_dispatch *dispatch = ((WorkQueueObject *)self)->dispatch;
+    int64_t deadline = FC_FOREVER;
+    if (timeout != Py_None) {
+        double seconds = PyFloat_AsDouble(timeout);
+        if (seconds == -1.0 && PyErr_Occurred()) {
+            return NULL;
+        }
+        if (seconds < 0) {
+            PyErr_SetString(PyExc_ValueError,
+                            "'timeout' must be a non-negative number");
+            return NULL;
+        }
+        if (seconds < 9e9) {
+            deadline = fc_now_ns() + (int64_t)(seconds * 1e9);
+        }
     }
-    if (seconds < 0) {
-        PyErr_SetString(PyExc_ValueError,
-                        "'timeout' must be a non-negative number");
-        return NULL;
-    }
-    int64_t deadline =
-        fc_now_ns() + (seconds < 9e9 ? (int64_t)(seconds * 1e9) : INT64_MAX / 2);
     _Atomic(uint32_t) nobody = 0;
     for (;;) {
-        void *item = fc_dispatch_drain(((WorkQueueObject *)self)->dispatch);
+        void *item = fc_dispatch_drain(dispatch);
         if (item != NULL) {
             return fc_item_unpack(fc_state_of(self), item);
+        }
+        if (timeout == Py_None && fc_dispatch_counts(dispatch).closing) {
+            Py_RETURN_NONE;
         }
         int64_t now = fc_now_ns();
         if (now >= deadline) {
@@ -281,6 +290,24 @@ queue_get_polling(PyObject *self, PyObject *timeout)
             return NULL;
         }
     }
+}
+
+/* 1, 0, or -1 with an exception. */
+static int
+in_main_thread(void)
+{
+    PyObject *threading = PyImport_ImportModule("threading");
+    PyObject *main_thread =
+        threading != NULL
+            ? PyObject_CallMethod(threading, "main_thread", NULL) : NULL;
+    PyObject *current =
+        main_thread != NULL
+            ? PyObject_CallMethod(threading, "current_thread", NULL) : NULL;
+    int is_main = current != NULL ? current == main_thread : -1;
+    Py_XDECREF(threading);
+    Py_XDECREF(main_thread);
+    Py_XDECREF(current);
+    return is_main;
 }
 
 static PyObject *
@@ -299,10 +326,13 @@ queue_get(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
     if (!block) {
         return queue_get_nowait(self, NULL);
     }
-    if (values[1] != Py_None) {
-        return queue_get_polling(self, values[1]);
+    int polls = values[1] != Py_None ? 1 : in_main_thread();
+    if (polls < 0) {
+        return NULL;
     }
-    return queue_get_blocking(fc_state_of(self), (WorkQueueObject *)self);
+    return polls
+               ? queue_get_polling(self, values[1])
+               : queue_get_blocking(fc_state_of(self), (WorkQueueObject *)self);
 }
 
 static PyObject *

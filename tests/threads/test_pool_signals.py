@@ -21,6 +21,7 @@ CALLS = {
     "shutdown": "pool.shutdown()",
     "with": "leave_with()",
     "bare_future": "futures.Future().result()",
+    "queue_get": "pool._work_queue.get()",
     "worker_join": "next(iter(pool._threads)).join()",
 }
 
