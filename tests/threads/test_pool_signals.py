@@ -21,7 +21,7 @@ CALLS = {
     "shutdown": "pool.shutdown()",
     "with": "leave_with()",
     "bare_future": "futures.Future().result()",
-    "queue_get": "pool._work_queue.get()",
+    "queue_get": "unused._work_queue.get()",
     "worker_join": "next(iter(pool._threads)).join()",
 }
 
@@ -34,6 +34,7 @@ def hold(_=None):
     return "held"
 pool = futures.ThreadPoolExecutor(2)
 blocked = pool.submit(hold)
+unused = futures.ThreadPoolExecutor(1)
 done = futures.ThreadPoolExecutor(1).submit(abs, -1)
 done.result()
 
