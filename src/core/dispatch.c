@@ -63,10 +63,20 @@ _Static_assert(FC_RECORDS_MAX <= 0xffff, "all workers fit into one field");
 #define FC_TASKS_MAX (0x7fffffffu - (1u << 20))
 #endif
 
+/* Tests let time pass between pushing a task and counting it. */
+#ifdef FC_AFTER_PUSH
+void FC_AFTER_PUSH(void);
+#else
+#define FC_AFTER_PUSH() ((void)0)
+#endif
+
 /* How many workers search at the same time before a submitter stops waking
  * more.  One is the wake chain: who takes a task from a queue that is still
  * not empty wakes the next worker.  More of them only fight for the GIL. */
 #define FC_WAKE_AHEAD 1
+
+/* How often to look, a pause apart, before the CPU is yielded. */
+#define FC_LOOKS_PER_YIELD 64
 
 struct fc_dispatch {
     struct fc_queue queue;
@@ -192,6 +202,7 @@ fc_dispatch_submit(struct fc_dispatch *d, void *item,
     if (TASKS(word) >= FC_TASKS_MAX || fc_queue_push(&d->queue, item) < 0) {
         return -1;
     }
+    FC_AFTER_PUSH();
     note_cpu(&d->submit_cpu);
     uint64_t wanted;
     do {
@@ -207,16 +218,42 @@ fc_dispatch_counts(const struct fc_dispatch *d)
     return counts_of(d, load_word(d));
 }
 
+/* No task is counted, but is one queued?  Somebody may be between pushing his
+ * and counting it, and a taker may have been given that one in the place of
+ * another, counted long ago, which is still there.  (Or a taker is between
+ * reserving and popping.)  Wait for him: it is a matter of nanoseconds, unless
+ * he has lost his CPU, and then ours may be the one he is waiting for. */
+static bool
+has_uncounted(struct fc_dispatch *d, unsigned *looks)
+{
+    if (fc_queue_is_empty(&d->queue)) {
+        return false;
+    }
+    if (++*looks % FC_LOOKS_PER_YIELD == 0) {
+        fc_yield();
+    }
+    else {
+        fc_pause();
+    }
+    return true;
+}
+
 void *
 fc_dispatch_drain(struct fc_dispatch *d)
 {
+    unsigned looks = 0;
     uint64_t word = load_word(d);
-    do {
+    for (;;) {
         if (TASKS(word) == 0) {
-            return NULL;
+            if (!has_uncounted(d, &looks)) {
+                return NULL;
+            }
+            word = load_word(d);
         }
-    } while (!swap_word(d, &word, word - TASK_ONE)); /* D1 */
-    return fc_queue_pop(&d->queue);
+        else if (swap_word(d, &word, word - TASK_ONE)) { /* D1 */
+            return fc_queue_pop(&d->queue);
+        }
+    }
 }
 
 void
@@ -354,18 +391,24 @@ enum parking { HAS_TASKS, HAS_LEFT, HAS_PARKED };
 static enum parking
 count_as_parked(struct fc_dispatch *d)
 {
+    unsigned looks = 0;
     uint64_t word = load_word(d); /* D2 */
-    uint64_t wanted;
-    do {
+    for (;;) {
         if (TASKS(word) > 0) {
             return HAS_TASKS;
         }
-        wanted = word - SEARCHING_ONE;
-        if (!(word & CLOSING)) {
-            wanted += PARKED_ONE;
+        if (word & CLOSING) {
+            if (has_uncounted(d, &looks)) {
+                word = load_word(d);
+            }
+            else if (swap_word(d, &word, word - SEARCHING_ONE)) {
+                return HAS_LEFT;
+            }
         }
-    } while (!swap_word(d, &word, wanted));
-    return word & CLOSING ? HAS_LEFT : HAS_PARKED;
+        else if (swap_word(d, &word, word - SEARCHING_ONE + PARKED_ONE)) {
+            return HAS_PARKED;
+        }
+    }
 }
 
 void *

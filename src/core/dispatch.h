@@ -69,7 +69,8 @@ int fc_dispatch_submit(struct fc_dispatch *d, void *item,
 struct fc_counts fc_dispatch_counts(const struct fc_dispatch *d);
 
 /* Take an item as a bystander (shutdown(cancel_futures=True), a broken pool,
- * SimpleQueue.get_nowait).  NULL when no unreserved task is queued. */
+ * SimpleQueue.get_nowait).  NULL when no unreserved task is queued; a submit
+ * or a take under way in another thread is waited for. */
 void *fc_dispatch_drain(struct fc_dispatch *d);
 
 /* --- a worker's life; each call by the worker's own thread, except

@@ -351,6 +351,31 @@ fc_queue_pop(struct fc_queue *q)
     return item;
 }
 
+static bool
+is_empty_with(struct fc_queue *q, struct fc_hazard *hazard)
+{
+    struct fc_segment *seg = protect(hazard, FC_HAZARD_POP, &q->head);
+    uint64_t pops = atomic_load(&seg->pops);     /* Q6 */
+    uint64_t pushes = atomic_load(&seg->pushes); /* Q6 */
+    /* Tickets beyond the size stand for nothing: who drew them has gone on to
+     * the next segment, or had no memory for one. */
+    uint64_t filled = pushes < seg->size ? pushes : seg->size;
+    return pops >= filled && atomic_load(&seg->next) == NULL; /* Q6 */
+}
+
+bool
+fc_queue_is_empty(struct fc_queue *q)
+{
+    struct fc_hazard *hazard = fc_hazard_mine();
+    if (hazard != NULL) {
+        return is_empty_with(q, hazard);
+    }
+    hazard = fc_hazard_borrow();
+    bool empty = is_empty_with(q, hazard);
+    fc_hazard_return(hazard);
+    return empty;
+}
+
 void
 fc_queue_quiesce(void)
 {

@@ -15,6 +15,7 @@
 #define FC_QUEUE_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #define FC_CACHE_LINE 64 /* bytes; also right for most aarch64 parts */
@@ -42,6 +43,10 @@ int fc_queue_push(struct fc_queue *q, void *item);
 /* Take the oldest item, or NULL when the queue was empty at some moment
  * during the call.  Lock-free; never allocates. */
 void *fc_queue_pop(struct fc_queue *q);
+
+/* True when the queue was empty at some moment during the call, but for pushes
+ * that had not returned.  Never allocates. */
+bool fc_queue_is_empty(struct fc_queue *q);
 
 /* Let go of the segments that the calling thread keeps from being reclaimed
  * (see queue.c on sticky hazards).  Called before a thread sleeps long. */

@@ -215,11 +215,21 @@ raise_empty(fc_state *st)
     return NULL;
 }
 
+/* An item, or NULL.  In a queue that the process inherited by fork, what is
+ * there is the parent's, and threads that are not here may have been in the
+ * middle of anything. */
+static void *
+queue_drain(WorkQueueObject *queue)
+{
+    return queue->generation == fc_fork_generation()
+               ? fc_dispatch_drain(queue->dispatch) : NULL;
+}
+
 static PyObject *
 queue_get_nowait(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
     fc_state *st = fc_state_of(self);
-    void *item = fc_dispatch_drain(((WorkQueueObject *)self)->dispatch);
+    void *item = queue_drain((WorkQueueObject *)self);
     return item != NULL ? fc_item_unpack(st, item) : raise_empty(st);
 }
 
@@ -271,7 +281,7 @@ queue_get_polling(PyObject *self, PyObject *timeout)
     }
     _Atomic(uint32_t) nobody = 0;
     for (;;) {
-        void *item = fc_dispatch_drain(dispatch);
+        void *item = queue_drain((WorkQueueObject *)self);
         if (item != NULL) {
             return fc_item_unpack(fc_state_of(self), item);
         }

@@ -163,6 +163,15 @@ check_random_below(struct check_random *r, uint64_t limit)
 }
 
 void
+check_dawdle(void)
+{
+    static _Atomic(uint64_t) calls;
+    if (atomic_fetch_add(&calls, 1) % 128 == 0) {
+        check_sleep_us(20);
+    }
+}
+
+void
 check_random_delay(struct check_random *r)
 {
     uint64_t kind = check_random_below(r, 256);

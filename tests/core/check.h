@@ -85,6 +85,9 @@ uint64_t check_random_below(struct check_random *r, uint64_t limit);
 /* Mostly nothing, now and then a pause, a yield or a short sleep. */
 void check_random_delay(struct check_random *r);
 
+/* Sleep a little, one time in 128. */
+void check_dawdle(void);
+
 /* --- memory: malloc, aligned_alloc, calloc and free come through here (ld
  * --- --wrap).  The core uses the first two, the tests calloc, which does not
  * --- fail. */

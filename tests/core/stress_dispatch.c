@@ -17,6 +17,7 @@
 
 struct task {
     atomic_int done; /* times run or drained */
+    bool accepted;   /* it was counted before the close */
     struct fc_group *group;
 };
 
@@ -114,8 +115,10 @@ work(void *arg)
     pthread_mutex_lock(&pool->mutex);
     pool->alive--;
     pthread_mutex_unlock(&pool->mutex);
-    /* Whoever leaves sees to it that somebody serves what is queued. */
-    start_if_wanted(pool, fc_dispatch_counts(pool->dispatch));
+    if (pool->config->leave_odds > 0) {
+        /* Who leaves early sees to it that somebody serves what is queued. */
+        start_if_wanted(pool, fc_dispatch_counts(pool->dispatch));
+    }
 }
 
 static void
@@ -182,9 +185,12 @@ submit_tasks(void *arg)
             check_random_delay(&random); /* no memory, or too many */
         }
         atomic_fetch_add(&pool->submitted, 1);
-        start_if_wanted(pool, counts);
         /* After the close nobody promises that the task will run. */
-        if (config->round_trips && !counts.closing) {
+        task->accepted = !counts.closing;
+        if (task->accepted) {
+            start_if_wanted(pool, counts);
+        }
+        if (config->round_trips && task->accepted) {
             wait_for(task);
         }
         if (config->delays) {
@@ -266,6 +272,11 @@ check_and_tear_down(struct pool *pool)
     const struct stress_dispatch *config = pool->config;
     uint64_t total = config->submitters * config->tasks;
     struct task *task;
+    uint64_t left_behind = 0;
+    for (uint64_t i = 0; i < total; i++) {
+        left_behind += pool->tasks[i].accepted && !pool->tasks[i].done;
+    }
+    CHECK(left_behind == 0);
     while ((task = fc_dispatch_drain(pool->dispatch)) != NULL) {
         finish(pool, task);
     }

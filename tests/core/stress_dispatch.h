@@ -20,7 +20,8 @@ struct stress_dispatch {
     bool early_close;    /* close at a random moment while they submit */
 };
 
-/* Checks that each task runs once or is drained once, that nobody sleeps
+/* Checks that each task runs once or is drained once, that those accepted
+ * before the close have been when all workers have left, that nobody sleeps
  * while a task is queued, that no more threads than allowed are started and
  * that all workers leave after the close. */
 void stress_dispatch(const struct stress_dispatch *config);

@@ -18,6 +18,8 @@
  * Properties:
  *     no lost wake-up    no deadlock; every worker leaves after the close
  *     no task lost       each has run or was drained at the end
+ *     none left behind   those counted before the close have run when the workers
+ *                        have left
  *     no task doubled    none runs twice
  *     reserved pops      find a task
  *     (I)                tasks > 0 and parked > 0 implies searching > 0, in
@@ -32,6 +34,8 @@
  *                       -DWATCH_I already (I) fails, else the consequence)
  *     M_PARK_UNCHECKED  the check for tasks and parking are two steps
  *     M_PARK_CLOSED     a worker parks although the dispatch is closing
+ *     M_LEAVE_COUNTED   a worker leaves when no task is counted, though one may be
+ *                       queued
  *     M_CLOSE_NO_WAKE   close wakes nobody
  *     M_RESUME_NO_WAKE  who resumes wakes nobody
  * and those of lifosem.inc.
@@ -58,6 +62,7 @@ chan queue = [ALL] of { byte };
 #include "lifosem.inc"
 
 byte done;    /* ghost: one bit per task that has run or was drained */
+byte before;  /* ghost: the same of those that were counted before the close */
 byte running; /* ghost: for the barrier */
 
 #define INVARIANT assert(tasks == 0 || parked == 0 || searching > 0)
@@ -92,6 +97,10 @@ proctype producer(byte me) {
         queue ! task;
         atomic {
             tasks++;
+            if
+            :: !closing -> before = before | (1 << task)
+            :: else
+            fi;
 #ifdef M_NO_WAKE
             wake = false
 #else
@@ -179,7 +188,17 @@ proctype worker(byte me) {
         if
         :: atomic { tasks > 0 -> goto again }
 #ifndef M_PARK_CLOSED
+#ifdef M_LEAVE_COUNTED
         :: atomic { tasks == 0 && closing -> searching--; goto left }
+#else
+        /* Two steps, as in the code. */
+        :: atomic { tasks == 0 && closing && empty(queue) };
+            if
+            :: atomic { tasks == 0 -> searching--; goto left }
+            :: atomic { tasks > 0 -> goto again }
+            fi
+        :: atomic { tasks == 0 && closing && nempty(queue) -> goto again }
+#endif
         :: atomic { tasks == 0 && !closing ->
 #else
         :: atomic { tasks == 0 ->
@@ -244,6 +263,7 @@ init {
     }
     /* Everybody comes to an end: workers leave, nobody is stuck. */
     _nr_pr == 1;
+    assert((before & ~done) == 0);
     do
     :: tasks > 0 ->
         atomic {
