@@ -101,6 +101,20 @@ fc_exception_restore(PyObject *exc)
 #endif
 }
 
+/* Where several things are done whatever raises: take the current exception
+ * into *first, or drop it when there is one. */
+static inline void
+fc_exception_keep(PyObject **first)
+{
+    PyObject *exception = fc_exception_take();
+    if (*first == NULL) {
+        *first = exception;
+    }
+    else {
+        Py_XDECREF(exception);
+    }
+}
+
 /* --- weak references: a strong reference, or NULL where it is gone ------- */
 static inline PyObject *
 fc_weakref_get(PyObject *ref)

@@ -93,10 +93,34 @@ future_tp_new(PyTypeObject *type, PyObject *Py_UNUSED(args),
     return type->tp_alloc(type, 0);
 }
 
-/* The standard __init__ takes nothing; ours has nothing to set either, so
- * calling it again forgets nothing that a waiter relies on. */
+/* Make it a pending future without callbacks again.  Whoever waits for one
+ * that has not ended waits on; the standard module forgets him. */
+static void
+future_reset(FutureObject *f)
+{
+    PyObject *old[5] = {NULL};
+    FC_LOCK(f);
+    old[0] = f->result;
+    old[1] = f->exception;
+    old[2] = f->callbacks;
+    f->result = f->exception = f->callbacks = NULL;
+    if (fc_state_is_done(fc_future_load_state(f))) {
+        old[3] = f->waiters;
+        old[4] = f->condition;
+        f->waiters = f->condition = NULL;
+        f->flags = 0;
+    }
+    atomic_store_explicit(&f->state, FC_PENDING, memory_order_release);
+    FC_UNLOCK();
+    for (size_t i = 0; i < sizeof(old) / sizeof(*old); i++) {
+        Py_XDECREF(old[i]);
+    }
+}
+
+/* The standard __init__ takes nothing.  Ours has something to do only when it
+ * is called again. */
 static int
-future_tp_init(PyObject *Py_UNUSED(self), PyObject *args, PyObject *kwargs)
+future_tp_init(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     Py_ssize_t given = PyTuple_GET_SIZE(args);
     if (kwargs != NULL && PyDict_GET_SIZE(kwargs) > 0) {
@@ -113,6 +137,10 @@ future_tp_init(PyObject *Py_UNUSED(self), PyObject *args, PyObject *kwargs)
                      "Future.__init__() takes 1 positional argument but %zd "
                      "were given", given + 1);
         return -1;
+    }
+    FutureObject *f = (FutureObject *)self;
+    if (fc_future_load_state(f) != FC_PENDING || f->callbacks != NULL) {
+        future_reset(f);
     }
     return 0;
 }
@@ -158,6 +186,13 @@ future_tp_dealloc(PyObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
 
+    if (type->tp_finalize != NULL && type->tp_dealloc == future_tp_dealloc) {
+        /* Somebody has given the class a __del__(). */
+        fc_future_track((FutureObject *)self);
+        if (PyObject_CallFinalizerFromDealloc(self) < 0) {
+            return;
+        }
+    }
     PyObject_GC_UnTrack(self);
     /* An object that refers to an object that refers to ... : results may be
      * futures, a million deep. */
@@ -168,7 +203,8 @@ future_tp_dealloc(PyObject *self)
     /* Of the exact type: a subclass has a tp_dealloc of its own. */
     fc_state *st = type->tp_dealloc == future_tp_dealloc
                        ? fc_state_of_exact(type) : NULL;
-    if (st != NULL && st->free_count < FC_FREE_FUTURES) {
+    if (st != NULL && st->free_count < FC_FREE_FUTURES
+        && type->tp_finalize == NULL) { /* what is finalized stays so */
         st->free_futures[st->free_count++] = self;
     }
     else
@@ -192,33 +228,69 @@ fc_future_state(fc_state *st, FutureObject *f)
         /* Its executor's threads stayed in the parent.  Nobody in this
          * process waits natively for it, so there is nobody to fire. */
         FC_LOCK(f);
+        state = fc_future_load_state(f);
+        if (state <= FC_RUNNING) {
+            state = FC_NOTIFIED;
+            atomic_store_explicit(&f->state, FC_NOTIFIED,
+                                  memory_order_release);
+        }
         fc_task_take(f, &task);
-        atomic_store_explicit(&f->state, FC_NOTIFIED, memory_order_release);
         FC_UNLOCK();
         fc_task_drop(&task);
-        state = FC_NOTIFIED;
     }
     (void)st;
     return state;
 }
 
-static PyObject *
-future_cancelled(PyObject *self, PyObject *Py_UNUSED(ignored))
+/* Nothing but self was given; or TypeError, as of a function in Python. */
+static bool
+future_no_arguments(const char *method, Py_ssize_t nargs, PyObject *kwnames)
 {
+    if (kwnames != NULL && PyTuple_GET_SIZE(kwnames) > 0) {
+        PyErr_Format(PyExc_TypeError,
+                     "Future.%s() got an unexpected keyword argument '%U'",
+                     method, PyTuple_GET_ITEM(kwnames, 0));
+        return false;
+    }
+    if (nargs > 0) {
+        PyErr_Format(PyExc_TypeError,
+                     "Future.%s() takes 1 positional argument but %zd were "
+                     "given",
+                     method, nargs + 1);
+        return false;
+    }
+    return true;
+}
+
+static PyObject *
+future_cancelled(PyObject *self, PyObject *const *Py_UNUSED(args),
+                 Py_ssize_t nargs, PyObject *kwnames)
+{
+    if (!future_no_arguments("cancelled", nargs, kwnames)) {
+        return NULL;
+    }
     int state = fc_future_state(fc_state_of(self), (FutureObject *)self);
     return PyBool_FromLong(state == FC_CANCELLED || state == FC_NOTIFIED);
 }
 
 static PyObject *
-future_running(PyObject *self, PyObject *Py_UNUSED(ignored))
+future_running(PyObject *self, PyObject *const *Py_UNUSED(args),
+               Py_ssize_t nargs, PyObject *kwnames)
 {
+    if (!future_no_arguments("running", nargs, kwnames)) {
+        return NULL;
+    }
     int state = fc_future_state(fc_state_of(self), (FutureObject *)self);
     return PyBool_FromLong(state == FC_RUNNING);
 }
 
 static PyObject *
-future_done(PyObject *self, PyObject *Py_UNUSED(ignored))
+future_done(PyObject *self, PyObject *const *Py_UNUSED(args),
+            Py_ssize_t nargs, PyObject *kwnames)
 {
+    if (!future_no_arguments("done", nargs, kwnames)) {
+        return NULL;
+    }
     int state = fc_future_state(fc_state_of(self), (FutureObject *)self);
     return PyBool_FromLong(fc_state_is_done(state));
 }
@@ -290,8 +362,12 @@ future_tp_repr(PyObject *self)
 /* --- transitions that user code asks for ----------------------------------- */
 
 static PyObject *
-future_cancel(PyObject *self, PyObject *Py_UNUSED(ignored))
+future_cancel(PyObject *self, PyObject *const *Py_UNUSED(args),
+              Py_ssize_t nargs, PyObject *kwnames)
 {
+    if (!future_no_arguments("cancel", nargs, kwnames)) {
+        return NULL;
+    }
     int cancelled = fc_future_cancel(fc_state_of(self), (FutureObject *)self);
     return cancelled < 0 ? NULL : PyBool_FromLong(cancelled);
 }
@@ -304,14 +380,12 @@ future_finish_method(PyObject *self, PyObject *result, PyObject *exception)
     fc_due due = {0};
     int status = fc_future_finish(st, f, result, exception, &due, NULL,
                                   NULL);
-    if (status < 0) {
-        return NULL;
-    }
+    /* Also when a foreign waiter has raised. */
     fc_due_fire(&due);
-    if (status == 0 && fc_future_invoke_callbacks(st, f) < 0) {
-        return NULL;
+    if (status == 0) {
+        status = fc_future_invoke_callbacks(st, f);
     }
-    Py_RETURN_NONE;
+    return status < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 static PyObject *
@@ -319,27 +393,35 @@ future_one_argument(const char *method, const char *name,
                     PyObject *const *args, Py_ssize_t nargs,
                     PyObject *kwnames)
 {
+    /* In the order in which the interpreter looks at a call. */
     Py_ssize_t named = kwnames != NULL ? PyTuple_GET_SIZE(kwnames) : 0;
+    for (Py_ssize_t i = 0; i < named; i++) {
+        PyObject *given = PyTuple_GET_ITEM(kwnames, i);
+        if (PyUnicode_CompareWithASCIIString(given, name) != 0) {
+            PyErr_Format(PyExc_TypeError,
+                         "Future.%s() got an unexpected keyword argument '%U'",
+                         method, given);
+            return NULL;
+        }
+        if (nargs > 0) {
+            PyErr_Format(PyExc_TypeError,
+                         "Future.%s() got multiple values for argument '%s'",
+                         method, name);
+            return NULL;
+        }
+    }
+    if (nargs > 1) {
+        PyErr_Format(PyExc_TypeError,
+                     "Future.%s() takes 2 positional arguments but %zd were "
+                     "given",
+                     method, nargs + 1);
+        return NULL;
+    }
     if (nargs + named == 0) {
         PyErr_Format(PyExc_TypeError,
                      "Future.%s() missing 1 required positional argument: "
                      "'%s'",
                      method, name);
-        return NULL;
-    }
-    if (named == 1
-        && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, 0),
-                                            name) != 0) {
-        PyErr_Format(PyExc_TypeError,
-                     "Future.%s() got an unexpected keyword argument '%U'",
-                     method, PyTuple_GET_ITEM(kwnames, 0));
-        return NULL;
-    }
-    if (nargs + named > 1) {
-        PyErr_Format(PyExc_TypeError,
-                     "Future.%s() takes 2 positional arguments but %zd were "
-                     "given",
-                     method, nargs + named + 1);
         return NULL;
     }
     return args[0];
@@ -365,8 +447,12 @@ future_set_exception(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
 }
 
 static PyObject *
-future_set_running(PyObject *self, PyObject *Py_UNUSED(ignored))
+future_set_running(PyObject *self, PyObject *const *Py_UNUSED(args),
+                   Py_ssize_t nargs, PyObject *kwnames)
 {
+    if (!future_no_arguments("set_running_or_notify_cancel", nargs, kwnames)) {
+        return NULL;
+    }
     fc_state *st = fc_state_of(self);
     FutureObject *f = (FutureObject *)self;
     fc_due due = {0};
@@ -490,11 +576,38 @@ future_invoke_callbacks(PyObject *self, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
-/* What pickling the standard Future ends in: its condition's lock. */
-static PyObject *
-future_reduce(PyObject *Py_UNUSED(self), PyObject *Py_UNUSED(protocol))
+/* Does the class define the method `name` otherwise than object does? */
+static int
+overrides_object(PyTypeObject *type, const char *name)
 {
-    PyErr_SetString(PyExc_TypeError, "cannot pickle '_thread.RLock' object");
+    PyObject *own = PyObject_GetAttrString((PyObject *)type, name);
+    PyObject *plain =
+        own != NULL ? PyObject_GetAttrString((PyObject *)&PyBaseObject_Type,
+                                             name)
+                    : NULL;
+    int differs = plain != NULL ? own != plain : -1;
+    Py_XDECREF(own);
+    Py_XDECREF(plain);
+    return differs;
+}
+
+/* A subclass may say how it is pickled or copied.  Otherwise: what doing so with
+ * the standard Future ends in, its condition's lock. */
+static PyObject *
+future_reduce(PyObject *self, PyObject *protocol)
+{
+    int own = overrides_object(Py_TYPE(self), "__reduce__");
+    if (own == 0) {
+        own = overrides_object(Py_TYPE(self), "__getstate__");
+    }
+    if (own > 0) {
+        return PyObject_CallMethod((PyObject *)&PyBaseObject_Type,
+                                   "__reduce_ex__", "OO", self, protocol);
+    }
+    if (own == 0) {
+        PyErr_SetString(PyExc_TypeError,
+                        "cannot pickle '_thread.RLock' object");
+    }
     return NULL;
 }
 
@@ -584,13 +697,13 @@ PyDoc_STRVAR(snapshot_doc,
 static PyMethodDef future_methods[] = {
     {"result", FC_FAST(fc_future_result), result_doc},
     {"exception", FC_FAST(fc_future_exception), exception_doc},
-    {"cancel", future_cancel, METH_NOARGS, cancel_doc},
-    {"cancelled", future_cancelled, METH_NOARGS, cancelled_doc},
-    {"running", future_running, METH_NOARGS, running_doc},
-    {"done", future_done, METH_NOARGS, done_doc},
+    {"cancel", FC_FAST(future_cancel), cancel_doc},
+    {"cancelled", FC_FAST(future_cancelled), cancelled_doc},
+    {"running", FC_FAST(future_running), running_doc},
+    {"done", FC_FAST(future_done), done_doc},
     {"add_done_callback", FC_FAST(future_add_done_callback),
      add_done_callback_doc},
-    {"set_running_or_notify_cancel", future_set_running, METH_NOARGS,
+    {"set_running_or_notify_cancel", FC_FAST(future_set_running),
      set_running_doc},
     {"set_result", FC_FAST(future_set_result), set_result_doc},
     {"set_exception", FC_FAST(future_set_exception), set_exception_doc},

@@ -183,8 +183,8 @@ PyObject *fc_future_result(PyObject *self, PyObject *const *args,
 PyObject *fc_future_exception(PyObject *self, PyObject *const *args,
                               Py_ssize_t nargs, PyObject *kwnames);
 
-/* Register `waiter` with a future that is not settled.  1: registered;
- * 0: it is settled already; -1: exception.  fc_future_remove_waiter() takes
+/* Register `waiter` with a future that is not settled (`settled` false: not
+ * done, nor in condition mode).  1: registered; 0: it is; -1: exception.  fc_future_remove_waiter() takes
  * it off again, wherever it is. */
 int fc_future_add_waiter(fc_state *st, FutureObject *f, PyObject *waiter,
                          bool settled);

@@ -76,26 +76,33 @@ cancel_under_condition(fc_state *st, FutureObject *f, PyObject *condition)
 int
 fc_future_claim(fc_state *st, FutureObject *f, fc_task *task)
 {
-    int claimed = 0;
+    int state;
     bool in_condition_mode = false;
     FC_LOCK(f);
-    if (f->condition != NULL) {
-        in_condition_mode = fc_future_load_state(f) != FC_NOTIFIED;
+    state = fc_future_load_state(f);
+    if (fc_state_is_settled(state)) {
+        /* Cancelled, or ended by somebody else. */
+        fc_task_take(f, task);
     }
-    else if (fc_future_load_state(f) == FC_PENDING) {
+    else if (f->condition != NULL) {
+        in_condition_mode = true;
+    }
+    else if (state == FC_PENDING) {
         atomic_store_explicit(&f->state, FC_RUNNING, memory_order_release);
         fc_task_take(f, task);
-        claimed = 1;
     }
     FC_UNLOCK();
+    if (fc_state_is_settled(state)) {
+        fc_task_drop(task);
+    }
     if (!in_condition_mode) {
-        return claimed;
+        return state == FC_PENDING;
     }
     PyObject *run = std_method(st, f, "set_running_or_notify_cancel", NULL);
     if (run == NULL) {
         return -1;
     }
-    claimed = run == Py_True;
+    bool claimed = run == Py_True;
     Py_DECREF(run);
     if (claimed) {
         FC_LOCK(f);
@@ -149,14 +156,8 @@ fc_notify_waiters(fc_state *st, PyObject *waiters, FutureObject *f,
             continue;
         }
         if (notify_one(st, waiter, f, outcome, due) < 0) {
-            /* The others are told all the same; the first exception stays. */
-            PyObject *exception = fc_exception_take();
-            if (raised == NULL) {
-                raised = exception;
-            }
-            else {
-                Py_XDECREF(exception);
-            }
+            /* The others are told all the same. */
+            fc_exception_keep(&raised);
         }
         Py_DECREF(waiter);
     }
@@ -251,6 +252,7 @@ fc_future_finish(fc_state *st, FutureObject *f, PyObject *result,
     PyObject *waiters = NULL;
     PyObject *old_result = NULL;
     PyObject *old_exception = NULL;
+    fc_task task = {0};
     bool in_condition_mode = false;
     int state = fc_future_state(st, f);
     if (PyObject_IS_GC(outcome)) {
@@ -270,6 +272,10 @@ fc_future_finish(fc_state *st, FutureObject *f, PyObject *result,
         f->exception = exception != NULL && exception != Py_None
                            ? fc_ref_give(exception) : NULL;
         waiters = take_waiters(f);
+        if (state == FC_PENDING) {
+            /* By somebody else, before a worker came to it. */
+            fc_task_take(f, &task);
+        }
         if (before != NULL) {
             before(arg, f->callbacks == NULL
                             && (waiters == NULL || fc_is_waiter(st, waiters)));
@@ -288,6 +294,9 @@ fc_future_finish(fc_state *st, FutureObject *f, PyObject *result,
     }
     Py_XDECREF(old_result);
     Py_XDECREF(old_exception);
+    if (state == FC_PENDING) {
+        fc_task_drop(&task);
+    }
     int status = 0;
     if (waiters != NULL) {
         status = fc_notify_waiters(

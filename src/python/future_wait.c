@@ -25,6 +25,10 @@ fc_future_add_waiter(fc_state *st, FutureObject *f, PyObject *waiter,
         if (settled ? fc_state_is_settled(state) : fc_state_is_done(state)) {
             /* Nothing to wait for. */
         }
+        else if (!settled && f->condition != NULL) {
+            /* In condition mode since the caller looked: result() is told by
+             * the condition alone. */
+        }
         else if (f->waiters == NULL) {
             f->waiters = Py_NewRef(waiter);
             added = 1;
@@ -140,11 +144,11 @@ fc_future_await(fc_state *st, FutureObject *f, PyObject *timeout)
             woken = fc_waiter_sleep(st, w, deadline);
             PyObject *raised = woken < 0 ? fc_exception_take() : NULL;
             if (fc_future_remove_waiter(st, f, (PyObject *)w) < 0) {
-                Py_XDECREF(raised);
-                woken = -1;
+                fc_exception_keep(&raised);
             }
-            else if (raised != NULL) {
+            if (raised != NULL) {
                 fc_exception_restore(raised);
+                woken = -1;
             }
         }
         Py_DECREF(w);

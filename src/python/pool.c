@@ -506,11 +506,14 @@ pool_set_work_queue(PyObject *self, PyObject *value,
 static PyObject *
 pool_get_max_workers(PyObject *self, void *Py_UNUSED(closure))
 {
-    PyObject *max = ((PoolObject *)self)->max_workers;
+    PyObject *max;
+    FC_LOCK(self);
+    max = Py_XNewRef(((PoolObject *)self)->max_workers);
+    FC_UNLOCK();
     if (max == NULL) {
         PyErr_SetString(PyExc_AttributeError, "_max_workers");
     }
-    return Py_XNewRef(max);
+    return max;
 }
 
 static int

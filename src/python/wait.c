@@ -133,16 +133,16 @@ wait_for(fc_state *st, WaiterObject *w, PyObject *pending, PyObject *timeout)
     for (Py_ssize_t i = 0; i < registered; i++) {
         PyObject *future = PyList_GET_ITEM(pending, i);
         if (fc_any_remove_waiter(st, future, (PyObject *)w) < 0) {
-            if (raised != NULL) {
-                PyErr_Clear();
-            }
-            status = -1;
+            /* The next ones are locked by Python code, which must not find
+             * an exception set. */
+            fc_exception_keep(&raised);
         }
     }
     if (raised != NULL) {
         fc_exception_restore(raised);
+        return -1;
     }
-    return status < 0 ? -1 : 0;
+    return 0;
 }
 
 static PyObject *

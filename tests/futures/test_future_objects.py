@@ -4,6 +4,7 @@ import asyncio
 import collections
 import concurrent.futures
 import copy
+import gc
 import inspect
 import pickle
 import threading
@@ -193,6 +194,58 @@ def test_pickling_is_refused(futures, protocol):
 def test_deep_copying_is_refused(new):
     with pytest.raises(TypeError, match=NO_PICKLE):
         copy.deepcopy(new())
+
+
+class Reduced:
+    """Says how it is pickled."""
+
+    def __reduce__(self):
+        return str, ("reduced",)
+
+
+class Stated:
+    """Says what of it is pickled."""
+
+    def __getstate__(self):
+        return {"tag": self.tag}
+
+
+@pytest.mark.parametrize("copying", [pickle.dumps, copy.copy, copy.deepcopy])
+@pytest.mark.parametrize("kind", [Reduced, Stated])
+def test_a_subclass_may_be_pickled_its_own_way(futures, monkeypatch, kind, copying):
+    class Mine(kind, futures.Future):
+        pass
+
+    # Where pickle looks for it.
+    monkeypatch.setitem(globals(), "Mine", Mine)
+    Mine.__qualname__ = "Mine"
+    future = Mine()
+    future.tag = 7
+    made = copying(future)
+    if copying is pickle.dumps:
+        made = pickle.loads(made)
+    if kind is Reduced:
+        assert made == "reduced"
+    else:
+        assert type(made) is Mine
+        assert made.tag == 7
+
+
+def test_a_finalizer_given_to_the_class(futures, monkeypatch):
+    seen = []
+    gc.collect()
+    monkeypatch.setattr(
+        futures.Future, "__del__", lambda f: seen.append(f._result), raising=False
+    )
+    future = futures.Future()
+    future.set_result(["cycle", future])
+    with futures.ThreadPoolExecutor(1) as pool:
+        assert pool.submit(str, "submitted").result() == "submitted"
+    del future
+    gc.collect()
+    monkeypatch.undo()
+    assert seen.count("submitted") == 1
+    assert sum(type(result) is list and result[0] == "cycle" for result in seen) == 1
 
 
 def test_pickling_by_reference_of_the_class(futures):
@@ -547,3 +600,35 @@ def test_used_again_by_an_executor_it_is_pristine(futures):
             assert [f.result(20) for f in fresh] == [str(n) for n in range(200)]
             assert all(f._state == "PENDING" for f in bare)
             del fresh, bare, future
+
+
+# --- wrong calls ---------------------------------------------------------------
+
+NO_ARGUMENTS = ("cancel", "cancelled", "running", "done", "set_running_or_notify_cancel")
+
+
+def calls():
+    for method in NO_ARGUMENTS:
+        yield method, (1,), {}
+        yield method, (1, 2), {}
+        yield method, (), {"x": 1}
+    for method, name in (
+        ("set_result", "result"),
+        ("set_exception", "exception"),
+        ("add_done_callback", "fn"),
+    ):
+        yield method, (), {}
+        yield method, (1, 2), {}
+        yield method, (1, 2, 3), {}
+        yield method, (), {"x": 1}
+        yield method, (1,), {"x": 1}
+        yield method, (1,), {name: 2}
+
+
+@pytest.mark.parametrize(("method", "args", "kwargs"), list(calls()))
+def test_wrong_calls_are_refused_as_by_the_standard_class(futures, method, args, kwargs):
+    standard = outcome(getattr(concurrent.futures.Future(), method), *args, **kwargs)
+    assert standard[0] == "TypeError"
+    future = futures.Future()
+    assert outcome(getattr(future, method), *args, **kwargs) == standard
+    assert future._state == "PENDING"

@@ -6,6 +6,7 @@ libraries add waiters of their own to `_waiters`; and calling the standard
 """
 
 import concurrent.futures
+import gc
 import threading
 
 import pytest
@@ -363,12 +364,14 @@ def test_the_condition_of_a_running_future(futures):
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_the_standard_init_starts_afresh(futures, state):
+@pytest.mark.parametrize("init", ["standard", "own"])
+def test_init_starts_afresh(futures, state, init):
     future = put_in_state(futures.Future(), state)
     seen = []
     if state in ("pending", "running"):
         future.add_done_callback(lambda f: seen.append("forgotten"))
-    concurrent.futures.Future.__init__(future)
+    kind = concurrent.futures.Future if init == "standard" else futures.Future
+    kind.__init__(future)
     assert future._state == "PENDING"
     assert future._result is None
     assert future._exception is None
@@ -410,7 +413,8 @@ def test_names_of_the_private_attributes_are_found(new):
 
 
 @pytest.mark.stress
-def test_asking_for_the_condition_while_it_completes(futures, rng, fast_switch):
+@pytest.mark.parametrize("end", ["result", "cancel", "assigned"])
+def test_asking_for_the_condition_while_it_completes(futures, rng, fast_switch, end):
     """The waiter gets its result, whether natively or by the condition."""
     for _ in range(300):
         future = futures.Future()
@@ -429,6 +433,44 @@ def test_asking_for_the_condition_while_it_completes(futures, rng, fast_switch):
         together.wait(20)
         for _ in range(rng.randrange(30)):
             pass
-        future.set_result("there")
-        assert calls[0].end() == ("returned", "there")
+        if end == "result":
+            future.set_result("there")
+            expected = ("returned", "there")
+        elif end == "cancel":
+            future.cancel()
+            expected = ("CancelledError", "")
+        else:
+            with future._condition:
+                future._state = "CANCELLED"
+                future._condition.notify_all()
+            expected = ("CancelledError", "")
+        assert calls[0].end() == expected
         assert calls[1].end() == ("returned", None)
+
+
+def test_the_condition_is_made_while_a_waiter_is(futures):
+    """The collector may run anything in between, on 3.11 at each allocation."""
+    future = futures.Future()
+
+    class Cycle:
+        def __init__(self):
+            self.me = self
+
+        def __del__(self):
+            future._condition  # noqa: B018
+
+    def ask():
+        threshold = gc.get_threshold()
+        gc.disable()
+        Cycle()
+        gc.set_threshold(1)
+        gc.enable()
+        try:
+            return future.result(20)
+        finally:
+            gc.set_threshold(*threshold)
+
+    call = Call(ask)
+    pause()
+    future.cancel()
+    assert call.end() == ("CancelledError", "")

@@ -398,6 +398,59 @@ def test_foreign_futures_that_are_done(futures):
     assert pending._waiters == []
 
 
+class Failing:
+    """A condition that can be taken twice, and then no more."""
+
+    def __init__(self):
+        self._lock = threading.RLock()
+        self._left = 2
+
+    def acquire(self):
+        self._left -= 1
+        if self._left < 0:
+            raise OSError("gone")
+        return self._lock.acquire()
+
+    def release(self):
+        self._lock.release()
+
+    def __enter__(self):
+        return self.acquire()
+
+    def __exit__(self, *exc_info):
+        self.release()
+
+
+def test_a_failing_removal_leaves_nothing_locked_behind(ours):
+    """What one future's condition raises comes out, and the others are left clean."""
+    failing = [ForeignFuture() for _ in range(2)]
+    for future in failing:
+        future._condition = Failing()
+    sound = [concurrent.futures.Future() for _ in range(3)]
+    sound += [ForeignFuture() for _ in range(3)]
+    with pytest.raises(OSError, match="gone"):
+        ours.wait([*failing, *sound], 0.01)
+    assert no_waiters(sound)
+    for future in sound:
+        # Asked from another thread: the conditions are reentrant.
+        call = Call(future._condition.acquire, blocking=False)
+        assert call.end() == ("returned", True)
+
+
+def test_a_waiter_that_raises_keeps_nobody_asleep(futures):
+    class Raising:
+        def add_result(self, future):
+            raise Oops("waiter")
+
+    future = futures.Future()
+    waiting = Call(futures.wait, [future], 20)
+    pause()
+    future._waiters.append(Raising())
+    with pytest.raises(Oops):
+        future.set_result(1)
+    assert waiting.end() == ("returned", ({future}, set()))
+
+
 def test_a_foreign_future_leaves_other_waiters_alone(futures, make):
     foreign, own = ForeignFuture(), make()
     mine = Waiter()

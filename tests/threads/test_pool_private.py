@@ -12,7 +12,7 @@ import threading
 import weakref
 
 import pytest
-from support.waiting import until
+from support.waiting import collected, until
 
 NEW_CONTEXTS = sys.version_info >= (3, 14)
 
@@ -89,6 +89,58 @@ def test_a_pending_item_can_be_taken_off_the_queue(futures, gate):
             assert item.future.cancel()
         gate.set()
     assert all(future.cancelled() for future in pending)
+
+
+@pytest.mark.fault("the worker logs an error and ends", cap=3)
+@pytest.mark.parametrize("condition", [False, True], ids=["native", "condition"])
+def test_a_task_that_was_ended_from_outside_is_passed_over(
+    futures, gate, caplog, condition
+):
+    class Thing:
+        pass
+
+    with futures.ThreadPoolExecutor(1) as pool:
+        entered = threading.Event()
+        pool.submit(lambda: (entered.set(), gate.wait(30)))
+        assert entered.wait(20)
+        thing = Thing()
+        reference = weakref.ref(thing)
+        future = pool.submit(id, thing)
+        if condition:
+            future._condition  # noqa: B018
+        future.set_result("outside")
+        del thing
+        gate.set()
+        assert pool.submit(abs, -1).result(20) == 1
+        assert future.result() == "outside"
+    collected(reference)
+    assert caplog.records == []
+
+
+@pytest.mark.stress
+def test_private_attributes_from_several_threads(futures):
+    with futures.ThreadPoolExecutor(1000) as pool:
+        stop = threading.Event()
+        wrong = []
+
+        def read():
+            while not stop.is_set():
+                if not 1000 <= pool._max_workers < 4000:
+                    wrong.append(pool._max_workers)
+                assert pool._work_queue is not None
+                assert pool._broken is False
+                assert pool._shutdown is False
+
+        readers = [threading.Thread(target=read) for _ in range(2)]
+        for thread in readers:
+            thread.start()
+        for number in range(20_000):
+            pool._max_workers = 1000 + number % 3000
+        stop.set()
+        for thread in readers:
+            thread.join()
+        assert wrong == []
+        assert pool.submit(abs, -1).result(20) == 1
 
 
 def run_item(item):
