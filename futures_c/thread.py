@@ -55,6 +55,9 @@ _afresh_lock = threading.RLock()
 # very call that starts one.
 _FIRST_TASK_SECONDS = 1.0
 
+# How long to wait for a thread to run before looking whether its start failed.
+_SLICE = 0.05
+
 
 # --- exit ---------------------------------------------------------------------
 #
@@ -130,23 +133,31 @@ class _WorkerThread(threading.Thread):
     """A thread of a pool: it exists when start() returns, but may not run yet.
 
     Whoever looks at it more closely waits until it does, or until its start
-    has failed.
+    has failed: its worker is abandoned then.
     """
 
-    _given_up = False
-
-    def __init__(self, name: str, target: Callable[[], None]) -> None:
-        super().__init__(name=name, target=target)
+    def __init__(self, name: str, worker: Any) -> None:
+        super().__init__(name=name, target=worker)
         self._started = _Started()
+        self._starter: int | None = threading.get_ident()
 
-    def give_up(self) -> None:
-        """It could not be started: let go of those who wait for it."""
-        self._given_up = True
-        self._started.set()
+    def _is_abandoned(self) -> bool:
+        worker = getattr(self, "_target", None)  # Gone when it has run.
+        return worker is not None and worker.abandoned
+
+    def _is_mine_to_start(self) -> bool:
+        # A signal handler or a finalizer asks in the middle of start().
+        return self._starter == threading.get_ident() and not self._started.is_set()
 
     def _await_start(self, timeout: float | None = None) -> None:
-        if threading.current_thread() is not self:
-            self._started.really_wait(timeout)
+        if threading.current_thread() is self or self._is_mine_to_start():
+            return
+        end = None if timeout is None else time.monotonic() + timeout
+        while not self._is_abandoned():
+            # In slices, since nobody tells when a start has failed.
+            left = _SLICE if end is None else min(end - time.monotonic(), _SLICE)
+            if self._started.really_wait(max(left, 0)) or left <= 0:
+                return
 
     def join(self, timeout: float | None = None) -> None:
         if timeout is None:
@@ -155,13 +166,25 @@ class _WorkerThread(threading.Thread):
             end = time.monotonic() + timeout
             self._await_start(max(timeout, 0))
             timeout = max(end - time.monotonic(), 0)
-        if self._started.is_set() and not self._given_up:
+        if self._is_abandoned() and not self._started.is_set():
+            return
+        if self._started.is_set() or self._is_mine_to_start():
             super().join(timeout)
 
+    def join_or_abandon(self) -> None:
+        """Join it; or see to it that it ends at once, if that is not possible."""
+        if self._is_mine_to_start():
+            worker = getattr(self, "_target", None)
+            if worker is not None and worker.abandon():
+                return
+            # It has begun, so it will say that it runs.
+            self._starter = None
+        self.join()
+
     def is_alive(self) -> bool:
-        if self._given_up:
-            return False
-        return super().is_alive() or not self._started.is_set()
+        if self._started.is_set():
+            return super().is_alive()
+        return not self._is_abandoned()
 
     @property
     def ident(self) -> int | None:
@@ -290,20 +313,22 @@ class ThreadPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
         )
         name = f"{self._thread_name_prefix or self}_{number}"
         thread = _WorkerThread(name, worker)
-        # Known before it runs: an exception that a signal handler raises in here
-        # leaves no thread behind that nobody joins, and neither does the exit.
-        self._threads.add(thread)
-        _threads_queues[thread] = self._work_queue
         try:
+            # Known before it runs: an exception that a signal handler raises in
+            # here leaves no thread behind that nobody joins, nor does the exit.
+            self._threads.add(thread)
+            _threads_queues[thread] = self._work_queue
             thread.start()
         except BaseException:
             # Interrupted rather than failed, the thread may be there, and may
             # even have begun: then it is one of ours.
             if worker.abandon():
-                thread.give_up()
+                # Should one of these be interrupted, too: nobody waits for it.
                 self._threads.discard(thread)
                 _threads_queues.pop(thread, None)
             raise
+        finally:
+            thread._starter = None
         if _shutdown:
             # threading's exit knows of a thread only when it runs, and this one
             # was made too late for _python_exit() to join it.
@@ -400,6 +425,8 @@ class ThreadPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
         end = time.monotonic() + _FIRST_TASK_SECONDS
         for thread in list(self._threads):
             if isinstance(thread, _WorkerThread):
+                if thread._is_mine_to_start():
+                    return
                 thread._await_start(max(end - time.monotonic(), 0))
         if self._initializer is None and not self._in_context and not self._foreign:
             while work_queue._starting() and time.monotonic() < end:
@@ -435,7 +462,10 @@ class ThreadPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
             _close_native(work_queue)
         if wait:
             for thread in list(self._threads):
-                thread.join()
+                if isinstance(thread, _WorkerThread):
+                    thread.join_or_abandon()
+                else:
+                    thread.join()
 
 
 _BROKEN_TEXT = "A thread initializer failed, the thread pool is not usable anymore"

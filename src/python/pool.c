@@ -144,6 +144,11 @@ pool_start_worker(fc_state *st, PoolObject *pool)
     }
     PyObject *done = PyObject_CallMethod((PyObject *)pool, "_start_worker",
                                          "iO", count, worker);
+    if (done == NULL) {
+        /* Wherever that was interrupted: without a thread that has begun, the
+         * worker counts no longer. */
+        fc_worker_object_abandon(worker);
+    }
     Py_DECREF(worker);
     Py_XDECREF(done);
     return done != NULL ? 0 : -1;

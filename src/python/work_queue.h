@@ -52,6 +52,9 @@ WorkQueueObject *fc_work_queue_new(fc_state *st);
  * It takes over the caller's count in queue->workers; see worker.c. */
 PyObject *fc_worker_object_new(fc_state *st, WorkQueueObject *queue);
 
+/* Take it back: true when its thread has not begun, and then never will. */
+bool fc_worker_object_abandon(PyObject *worker);
+
 /* What another thread takes out by get(): an object with `future` and
  * `run()`, or what put() brought.  Steals the reference in `item`. */
 PyObject *fc_item_unpack(fc_state *st, void *item);

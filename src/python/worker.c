@@ -258,23 +258,45 @@ worker_prepare(PyObject *op, PyObject *args)
     Py_RETURN_NONE;
 }
 
-static PyObject *
-worker_abandon(PyObject *op, PyObject *Py_UNUSED(ignored))
+bool
+fc_worker_object_abandon(PyObject *op)
 {
     WorkerObject *self = (WorkerObject *)op;
     struct fc_worker *worker;
+    bool abandoned;
     FC_LOCK(self);
     worker = self->worker;
     self->worker = NULL;
-    self->abandoned = worker != NULL;
+    abandoned = self->abandoned = self->abandoned || worker != NULL;
     FC_UNLOCK();
-    if (worker == NULL) {
-        Py_RETURN_FALSE;
+    if (worker != NULL) {
+        fc_worker_abandon(worker);
+        worker_uncount(self);
     }
-    fc_worker_abandon(worker);
-    worker_uncount(self);
-    Py_RETURN_TRUE;
+    return abandoned;
 }
+
+static PyObject *
+worker_abandon(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    return PyBool_FromLong(fc_worker_object_abandon(op));
+}
+
+static PyObject *
+worker_get_abandoned(PyObject *op, void *Py_UNUSED(closure))
+{
+    bool abandoned;
+    FC_LOCK(op);
+    abandoned = ((WorkerObject *)op)->abandoned;
+    FC_UNLOCK();
+    return PyBool_FromLong(abandoned);
+}
+
+static PyGetSetDef worker_getset[] = {
+    {"abandoned", worker_get_abandoned, NULL, "Whether it was abandoned.",
+     NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
 
 static PyMethodDef worker_methods[] = {
     {"prepare", worker_prepare, METH_VARARGS,
@@ -286,7 +308,7 @@ static PyMethodDef worker_methods[] = {
     {"abandon", worker_abandon, METH_NOARGS,
      "abandon($self, /)\n--\n\n"
      "Take back a worker whose thread could not be started.  Returns False\n"
-     "when the thread exists all the same and has begun."},
+     "when the thread exists all the same and has begun.  May be repeated."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -295,6 +317,7 @@ static PyType_Slot worker_slots[] = {
     {Py_tp_dealloc, worker_tp_dealloc},
     {Py_tp_traverse, worker_tp_traverse},
     {Py_tp_methods, worker_methods},
+    {Py_tp_getset, worker_getset},
     {0, NULL},
 };
 

@@ -320,3 +320,118 @@ except RuntimeError as exc:
 """
     )
     assert outcome.check().lines == [MESSAGE]
+
+
+# --- failures in the middle of a start --------------------------------------------
+
+
+@pytest.mark.parametrize("error", ["KeyboardInterrupt", "MemoryError"])
+def test_an_exception_at_any_line_of_a_start(futures, script, error):
+    """Ctrl-C comes between any two lines: the executor is as good as before.
+
+    Only what starts a thread is interrupted, not threading's own code, which may
+    keep a lock of its own for ever.
+    """
+    outcome = script(
+        f"""
+        import sys
+
+        executor = futures.ThreadPoolExecutor
+        name = "_start_worker"
+        if not hasattr(executor, name):
+            name = "_adjust_thread_count"
+        code = getattr(executor, name).__code__
+
+        def raising_at(number):
+            lines = iter(range(number))
+
+            def local(frame, event, arg):
+                if event == "line" and next(lines, None) is None:
+                    sys.settrace(None)
+                    raise {error}(number)
+                return local
+
+            return lambda frame, event, arg: local if frame.f_code is code else None
+
+        raised = True
+        number = 0
+        while raised:
+            pool = executor(1)
+            sys.settrace(raising_at(number))
+            try:
+                pool.submit(abs, -1).result(20)
+                raised = False
+            except {error}:
+                pass
+            finally:
+                sys.settrace(None)
+            assert pool.submit(abs, -2).result(20) == 2
+            pool.shutdown()
+            assert not any(t.is_alive() for t in pool._threads)
+            number += 1
+        assert number > 5, number
+        print("all lines")
+        """
+    )
+    assert outcome.check().lines == ["all lines"]
+
+
+@pytest.mark.fault("gh-121649", cap=1)
+@pytest.mark.parametrize("wait", [True, False])
+@pytest.mark.parametrize("cancel", [True, False])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_gh121649_shutdown_from_a_signal_handler_during_a_start(
+    futures, script, when, wait, cancel
+):
+    outcome = script(
+        f"""
+        import signal, threading
+
+        def start(self, start=threading.Thread.start):
+            if {when!r} == "after":
+                start(self)
+            signal.raise_signal(signal.SIGTERM)
+            if {when!r} == "before":
+                start(self)
+
+        def stop(signum, frame):
+            pool.shutdown(wait={wait}, cancel_futures={cancel})
+            print("shut down")
+
+        signal.signal(signal.SIGTERM, stop)
+        pool = futures.ThreadPoolExecutor(1)
+        threading.Thread.start = start
+        try:
+            print(pool.submit(abs, -1).result(10))
+        except RuntimeError as exc:
+            print(exc)
+        pool.shutdown()
+        assert not any(thread.is_alive() for thread in pool._threads)
+        print("ended")
+        """,
+        cap=20,
+    )
+    assert outcome.check().lines == [
+        "shut down",
+        "cannot schedule new futures after shutdown",
+        "ended",
+    ]
+
+
+def test_a_thread_in_the_middle_of_its_start_can_be_looked_at(futures, monkeypatch):
+    """By the very thread that starts it, as a signal handler may do."""
+    start = threading.Thread.start
+    seen = []
+
+    def patched(self):
+        seen.extend([self.is_alive(), self.ident, self.native_id])
+        with pytest.raises(RuntimeError, match="before it is started"):
+            self.join(1)
+        start(self)
+
+    monkeypatch.setattr(threading.Thread, "start", patched)
+    with futures.ThreadPoolExecutor(1) as pool:
+        assert pool.submit(abs, -1).result(20) == 1
+        (thread,) = pool._threads
+    assert seen[1:] == [None, None]
+    assert thread.ident is not None
