@@ -66,7 +66,7 @@ def flags() -> tuple[list[str], list[str]]:
     sanitizer = os.environ.get("FUTURES_C_SANITIZE")
     if sanitizer:
         compiling += ["-O1", "-g", "-UNDEBUG", "-fno-omit-frame-pointer"]
-        compiling.append(f"-fsanitize={sanitizer}")
+        compiling += [f"-fsanitize={sanitizer}", "-fno-sanitize-recover=all"]
         linking.append(f"-fsanitize={sanitizer}")
     elif os.environ.get("FUTURES_C_DEBUG"):
         compiling += ["-O0", "-g", "-UNDEBUG"]

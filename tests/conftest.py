@@ -32,6 +32,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from support import sanitizers
 from support.forked import call_in_child
 from support.leftovers import Census, wait_for_none
 from support.subproc import Outcome, run_script
@@ -47,6 +48,7 @@ FAULT_CAP = 1.0
 MARKERS = (
     "fault(issue, cap=1): a known fault of the standard module; its outcome "
     "there is reported and not judged",
+    "unsanitized(*names, reason): not with one of these sanitizers built in",
     "slow: takes more than a second; CI runs it all the same",
     "stress: random or racing work; prints its seed",
     "cap(seconds): the time after which this test counts as hung",
@@ -75,6 +77,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for line in MARKERS:
         config.addinivalue_line("markers", line)
     config.stash[_leaked] = False
+    sanitizers.prepare()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -91,8 +94,11 @@ def _on_standard(item: pytest.Item) -> bool:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Do not judge the standard module where its faults are known."""
+    """Do not judge what is known to fail: the standard module, sanitizers."""
     for item in items:
+        for mark in item.iter_markers("unsanitized"):
+            if not sanitizers.BUILT_IN.isdisjoint(mark.args):
+                item.add_marker(pytest.mark.skip(reason=mark.kwargs["reason"]))
         mark = item.get_closest_marker("fault")
         if mark is not None and _on_standard(item):
             item.add_marker(pytest.mark.xfail(strict=False, reason=mark.args[0]))

@@ -19,6 +19,7 @@ from future_kit import (
     outcome,
     pause,
 )
+from support.sanitizers import FORK
 from support.waiting import collected, dropped, until
 
 
@@ -347,6 +348,7 @@ def test_cancel_futures_and_the_size_of_the_queue(futures, work):
 # --- fork --------------------------------------------------------------------
 
 
+@pytest.mark.unsanitized("address", "thread", reason=FORK)
 def test_map_in_a_forked_child(futures, script):
     """A pool made in the child works while the parent's is alive."""
     script(
@@ -367,6 +369,7 @@ def test_map_in_a_forked_child(futures, script):
 
 
 @pytest.mark.fault("a pool used in a forked child hangs", cap=5)
+@pytest.mark.unsanitized("address", "thread", reason=FORK)
 def test_map_of_an_inherited_pool_in_a_forked_child(futures, script):
     script(
         """
@@ -388,6 +391,7 @@ def test_map_of_an_inherited_pool_in_a_forked_child(futures, script):
 
 
 @pytest.mark.fault("an iterator inherited by a forked child hangs", cap=5)
+@pytest.mark.unsanitized("address", "thread", reason=FORK)
 def test_an_iterator_inherited_by_a_forked_child(futures, script):
     """What had not run in the parent is cancelled in the child."""
     script(

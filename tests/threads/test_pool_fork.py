@@ -6,7 +6,12 @@ import sys
 
 import pytest
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+from support.sanitizers import FORK
+
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here"),
+    pytest.mark.unsanitized("address", "thread", reason=FORK),
+]
 
 #: Python warns of every fork in a process with threads since 3.12.
 QUIET = ("-W", "ignore::DeprecationWarning")

@@ -254,6 +254,7 @@ if not getattr(sys, "_is_gil_enabled", lambda: True)():
 
 @pytest.mark.fault("gh-98467")
 @pytest.mark.slow
+@pytest.mark.unsanitized("address", "thread", reason="freed memory is kept for a while")
 @pytest.mark.parametrize("what", ["submit", "map", "as_completed", "error", "pools"])
 def test_gh98467_memory_does_not_grow_with_the_number_of_tasks(futures, script, what):
     outcome = script(
@@ -298,6 +299,7 @@ print((resident() - before) / 2**20)
     assert float(outcome.check().lines[0]) < 2.0
 
 
+@pytest.mark.unsanitized("address", "thread", reason="freed memory is kept for a while")
 def test_pending_tasks_are_freed_to_the_last_byte(futures, script):
     """What 50,000 tasks held serves the next 50,000."""
     outcome = script(
