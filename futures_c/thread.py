@@ -110,6 +110,7 @@ threading._register_atexit(_python_exit)  # type: ignore[attr-defined]
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_threads_queues.clear)
     os.register_at_fork(after_in_child=_queues.clear)
+    os.register_at_fork(after_in_child=_native._forked)
     os.register_at_fork(after_in_child=_afresh_lock._at_fork_reinit)  # type: ignore[attr-defined]
 
 

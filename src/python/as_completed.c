@@ -23,16 +23,17 @@ typedef struct {
     PyObject *ready;      /* list of those that have ended, from `at` on */
     Py_ssize_t at;
     Py_ssize_t total;
-    int64_t deadline;
+    fc_end end;
     WaiterObject *waiter;
 } AsCompletedObject;
 
 /* --- closing ------------------------------------------------------------------- */
 
+/* Leave all futures.  0, or -1 with the first exception of theirs. */
 static int
 as_completed_close(fc_state *st, AsCompletedObject *it)
 {
-    int status = 0;
+    PyObject *raised = NULL;
     it->phase = CLOSED;
     PyObject *left = it->unyielded;
     it->unyielded = NULL;
@@ -40,34 +41,38 @@ as_completed_close(fc_state *st, AsCompletedObject *it)
     Py_CLEAR(it->ready);
     if (left != NULL && it->waiter != NULL) {
         PyObject *futures = PySequence_List(left);
-        status = futures != NULL ? 0 : -1;
+        if (futures == NULL) {
+            fc_exception_keep(&raised);
+        }
         Py_ssize_t count = futures != NULL ? PyList_GET_SIZE(futures) : 0;
         for (Py_ssize_t i = 0; i < count; i++) {
             if (fc_any_remove_waiter(st, PyList_GET_ITEM(futures, i),
                                      (PyObject *)it->waiter) < 0) {
                 /* The others are freed of it all the same. */
-                PyErr_Clear();
-                status = -1;
+                fc_exception_keep(&raised);
             }
-        }
-        if (status < 0) {
-            PyErr_SetString(PyExc_RuntimeError,
-                            "as_completed() could not leave a future");
         }
         Py_XDECREF(futures);
     }
     Py_XDECREF(left);
     Py_CLEAR(it->waiter);
-    return status;
+    if (raised != NULL) {
+        fc_exception_restore(raised);
+        return -1;
+    }
+    return 0;
 }
 
-/* Close because of the exception that is set; it stays set. */
+/* Close because of the exception that is set.  It stays set; or it is the
+ * context of one that comes in between, as where a generator ends. */
 static PyObject *
 as_completed_fail(fc_state *st, AsCompletedObject *it)
 {
     PyObject *raised = fc_exception_take();
     if (as_completed_close(st, it) < 0) {
-        PyErr_Clear();
+        PyObject *later = fc_exception_take();
+        PyException_SetContext(later, raised);
+        raised = later;
     }
     fc_exception_restore(raised);
     return NULL;
@@ -96,7 +101,7 @@ static int
 as_completed_start(fc_state *st, AsCompletedObject *it)
 {
     it->phase = STARTED;
-    if (fc_end_time(it->timeout, &it->deadline) < 0) {
+    if (fc_end_time(it->timeout, &it->end) < 0) {
         return -1;
     }
     it->unyielded = PySet_New(NULL);
@@ -146,13 +151,14 @@ as_completed_sleep(fc_state *st, AsCompletedObject *it)
         if (some != 0) {
             return some;
         }
-        if (it->deadline != FC_FOREVER && fc_now_ns() > it->deadline) {
+        int time_left = fc_end_check(st, &it->end);
+        if (time_left == 0) {
             PyErr_Format(PyExc_TimeoutError,
                          "%zd (of %zd) futures unfinished",
                          PySet_GET_SIZE(it->unyielded), it->total);
-            return -1;
         }
-        if (fc_waiter_sleep(st, it->waiter, it->deadline) < 0) {
+        if (time_left <= 0
+            || fc_waiter_sleep(st, it->waiter, it->end.deadline) < 0) {
             return -1;
         }
     }

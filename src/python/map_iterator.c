@@ -20,8 +20,9 @@ typedef struct {
     MapObject *map;
     PyObject *inputs; /* iterator over what is still to be drawn, or NULL */
     PyObject *pool;   /* weak reference to the executor */
+    PyObject *held;   /* the executor, since an input was drawn for it */
     struct fc_group *group;
-    int64_t deadline;
+    fc_end end;
 } MapIteratorObject;
 
 /* --- drawing ------------------------------------------------------------------------- */
@@ -57,15 +58,16 @@ draw(fc_state *st, MapIteratorObject *it, PoolObject *pool)
 static int
 draw_another(fc_state *st, MapIteratorObject *it)
 {
-    PyObject *pool = fc_weakref_get(it->pool);
-    if (pool == NULL) {
-        /* As with the standard module, the executor may go meanwhile. */
-        PyErr_Clear();
-        return 0;
+    /* As with the standard module: the executor may go until the iterator is
+     * advanced, and is needed from then on. */
+    if (it->held == NULL) {
+        it->held = fc_weakref_get(it->pool);
+        if (it->held == NULL) {
+            PyErr_Clear();
+            return 0;
+        }
     }
-    int drawn = draw(st, it, (PoolObject *)pool);
-    Py_DECREF(pool);
-    return drawn;
+    return draw(st, it, (PoolObject *)it->held);
 }
 
 /* --- reading --------------------------------------------------------------------------- */
@@ -82,6 +84,7 @@ iterator_close(MapIteratorObject *it)
     else if (phase == NOT_STARTED) {
         fc_map_abandon(it->map);
     }
+    Py_CLEAR(it->held);
 }
 
 static PyObject *
@@ -108,10 +111,9 @@ linked_result(MapIteratorObject *it, PyObject *future)
 {
     PyObject *result = NULL;
     PyObject *left = Py_NewRef(Py_None);
-    if (it->deadline != FC_FOREVER) {
-        int64_t now = fc_now_ns();
-        Py_SETREF(left,
-                  PyFloat_FromDouble((double)(it->deadline - now) * 1e-9));
+    if (it->end.seconds != 0.0) {
+        Py_SETREF(left, PyFloat_FromDouble(it->end.seconds
+                                           - (double)fc_now_ns() * 1e-9));
     }
     if (left != NULL) {
         result = PyObject_CallMethod(future, "result", "O", left);
@@ -142,11 +144,12 @@ iterator_read(fc_state *st, MapIteratorObject *it)
         case FC_MAP_PENDING:
             break;
         }
-        if (it->deadline <= fc_now_ns()) {
+        int time_left = fc_end_check(st, &it->end);
+        if (time_left == 0) {
             PyErr_SetNone(PyExc_TimeoutError);
-            return NULL;
         }
-        if (fc_map_await(st, it->map, it->group, it->deadline) < 0) {
+        if (time_left <= 0
+            || fc_map_await(st, it->map, it->group, it->end.deadline) < 0) {
             return NULL;
         }
     }
@@ -206,6 +209,7 @@ iterator_tp_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(it->map);
     Py_VISIT(it->inputs);
     Py_VISIT(it->pool);
+    Py_VISIT(it->held);
     return 0;
 }
 
@@ -292,8 +296,7 @@ fc_map_start(fc_state *st, PyObject *pool, PyObject *fn,
     }
     memset((char *)it + sizeof(PyObject), 0,
            sizeof(MapIteratorObject) - sizeof(PyObject));
-    PyObject_GC_Track((PyObject *)it);
-    if (fc_end_time(timeout, &it->deadline) < 0) {
+    if (fc_end_time(timeout, &it->end) < 0) {
         goto fail;
     }
     it->inputs = make_inputs(iterables, count);
@@ -316,6 +319,8 @@ fc_map_start(fc_state *st, PyObject *pool, PyObject *fn,
     if (drawn < 0) {
         goto fail;
     }
+    /* Only now can others find it, among all that is tracked. */
+    PyObject_GC_Track((PyObject *)it);
     return (PyObject *)it;
 fail:
     Py_DECREF(it);

@@ -3,6 +3,7 @@
 #include "python/map.h"
 #include "python/waiter.h"
 
+#include "core/queue.h"
 #include "port/port.h"
 
 #include <stddef.h>
@@ -65,6 +66,15 @@ PyDoc_STRVAR(as_completed_doc,
 "cannot be iterated over and AttributeError for what is no future.  An\n"
 "exception ends the iterator, as its method close() does.  Since 0.1.");
 
+/* _forked(): this is a child; let go of what threads that stayed in the parent
+ * were using. */
+static PyObject *
+module_forked(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    fc_queue_after_fork();
+    Py_RETURN_NONE;
+}
+
 /* _set_exiting(): idle workers leave from now on, and those of executors
  * that are made later as well. */
 static PyObject *
@@ -83,6 +93,7 @@ static PyMethodDef module_methods[] = {
     {"as_completed", FC_FAST(fc_as_completed), as_completed_doc},
     {"_make_pool_type", fc_make_pool_type, METH_O, NULL},
     {"_set_exiting", module_set_exiting, METH_NOARGS, NULL},
+    {"_forked", module_forked, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

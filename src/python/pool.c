@@ -381,7 +381,11 @@ parse_buffersize(PyObject *buffersize)
     int overflow;
     long long size = PyLong_AsLongLongAndOverflow(buffersize, &overflow);
     if (overflow > 0 || size > PY_SSIZE_T_MAX) {
-        return PY_SSIZE_T_MAX;
+        /* The standard module hands it on to islice(). */
+        PyErr_SetString(PyExc_ValueError,
+                        "Stop argument for islice() must be None or an "
+                        "integer: 0 <= x <= sys.maxsize.");
+        return -1;
     }
     if (overflow < 0 || size < 1) {
         PyErr_SetString(PyExc_ValueError, "buffersize must be None or > 0");

@@ -163,28 +163,51 @@ fc_deadline_from(fc_state *st, PyObject *timeout, int64_t *deadline)
     return 1;
 }
 
+/* Beyond this a deadline in nanoseconds might not fit. */
+#define FC_SECONDS_MAX 9e9
+
 int
-fc_end_time(PyObject *timeout, int64_t *deadline)
+fc_end_time(PyObject *timeout, fc_end *end)
 {
-    *deadline = FC_FOREVER;
+    end->deadline = FC_FOREVER;
+    end->seconds = 0.0;
     if (timeout == Py_None) {
         return 0;
     }
     PyObject *now = PyFloat_FromDouble((double)fc_now_ns() * 1e-9);
-    PyObject *end = now != NULL ? PyNumber_Add(timeout, now) : NULL;
+    PyObject *sum = now != NULL ? PyNumber_Add(timeout, now) : NULL;
     Py_XDECREF(now);
-    if (end == NULL) {
+    if (sum == NULL) {
         return -1;
     }
-    double seconds = PyFloat_AsDouble(end);
-    Py_DECREF(end);
-    if (seconds == -1.0 && PyErr_Occurred()) {
+    end->seconds = PyFloat_AsDouble(sum);
+    Py_DECREF(sum);
+    if (end->seconds == -1.0 && PyErr_Occurred()) {
         return -1;
     }
-    if (seconds < 9e9) {
-        *deadline = seconds > 0 ? (int64_t)(seconds * 1e9) : 0;
+    /* NaN, too, is not known yet. */
+    if (end->seconds < FC_SECONDS_MAX) {
+        end->deadline =
+            end->seconds > 0 ? (int64_t)(end->seconds * 1e9) : 0;
     }
     return 0;
+}
+
+int
+fc_end_check(fc_state *st, const fc_end *end)
+{
+    int64_t now = fc_now_ns();
+    if (end->deadline != FC_FOREVER) {
+        return end->deadline > now;
+    }
+    if (end->seconds == 0.0) {
+        return 1;
+    }
+    int64_t ignored;
+    PyObject *left = PyFloat_FromDouble(end->seconds - (double)now * 1e-9);
+    int positive = left != NULL ? fc_deadline_from(st, left, &ignored) : -1;
+    Py_XDECREF(left);
+    return positive;
 }
 
 int

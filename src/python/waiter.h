@@ -59,9 +59,19 @@ int fc_waiter_sleep(fc_state *st, WaiterObject *w, int64_t deadline);
 /* The same for a group, whoever fires it. */
 int fc_group_sleep(fc_state *st, struct fc_group *group, int64_t deadline);
 
-/* `timeout + time.monotonic()`, as as_completed() and map() compute their
- * end: 0, or -1 with the exception that the addition raises.  None: never. */
-int fc_end_time(PyObject *timeout, int64_t *deadline);
+/* When as_completed() and map() end at the latest. */
+typedef struct {
+    int64_t deadline; /* nanoseconds; FC_FOREVER: never, or not yet known */
+    double seconds;   /* the same on the clock of time.monotonic(); 0: never */
+} fc_end;
+
+/* `timeout + time.monotonic()`: 0, or -1 with the exception that the addition
+ * raises.  None: never. */
+int fc_end_time(PyObject *timeout, fc_end *end);
+
+/* Before sleeping until then.  1: there is time.  0: no more.  -1: with what
+ * threading says of a time that no lock can wait for. */
+int fc_end_check(fc_state *st, const fc_end *end);
 
 /* Convert seconds into a deadline.  1: *deadline is set.  0: the timeout is
  * not positive, so there is nothing to wait for.  -1: exception, of the type

@@ -254,6 +254,18 @@ def test_the_texts_of_wrong_timeouts(ours, timeout):
     assert ask(ours) == ask(concurrent.futures)
 
 
+@pytest.mark.parametrize("timeout", [1e10, 1e300, float("inf")], ids=repr)
+def test_timeouts_that_no_lock_can_wait_for(ours, make, timeout):
+    def ask(module):
+        done = put_in_state(make(), "result")
+        pending = make()
+        iterator = module.as_completed([done, pending], timeout)
+        assert next(iterator) is done
+        return outcome(next, iterator)
+
+    assert ask(ours) == ask(concurrent.futures)
+
+
 # --- wrong input -------------------------------------------------------------
 
 

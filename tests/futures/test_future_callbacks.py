@@ -410,7 +410,8 @@ def test_threads_that_register_with_the_same_futures(futures):
             pool.submit(gate.wait, 20)
             submitted = [pool.submit(list) for _ in range(count)]
             registering = [
-                threading.Thread(target=register, args=[submitted]) for _ in range(threads)
+                threading.Thread(target=register, args=[submitted])
+                for _ in range(threads)
             ]
             for thread in registering:
                 thread.start()

@@ -604,7 +604,13 @@ def test_used_again_by_an_executor_it_is_pristine(futures):
 
 # --- wrong calls ---------------------------------------------------------------
 
-NO_ARGUMENTS = ("cancel", "cancelled", "running", "done", "set_running_or_notify_cancel")
+NO_ARGUMENTS = (
+    "cancel",
+    "cancelled",
+    "running",
+    "done",
+    "set_running_or_notify_cancel",
+)
 
 
 def calls():
@@ -626,7 +632,9 @@ def calls():
 
 
 @pytest.mark.parametrize(("method", "args", "kwargs"), list(calls()))
-def test_wrong_calls_are_refused_as_by_the_standard_class(futures, method, args, kwargs):
+def test_wrong_calls_are_refused_as_by_the_standard_class(
+    futures, method, args, kwargs
+):
     standard = outcome(getattr(concurrent.futures.Future(), method), *args, **kwargs)
     assert standard[0] == "TypeError"
     future = futures.Future()

@@ -2,6 +2,7 @@
 
 import collections.abc
 import concurrent.futures
+import gc
 import itertools
 import sys
 import threading
@@ -417,6 +418,41 @@ def test_texts_of_wrong_timeouts(ours, timeout):
             return outcome(pool.map, abs, [1], timeout=timeout)
 
     assert ask(ours) == ask(concurrent.futures)
+
+
+@pytest.mark.parametrize("timeout", [1e10, 1e300, float("inf")], ids=repr)
+def test_timeouts_that_no_lock_can_wait_for(ours, timeout):
+    """Refused when it comes to waiting, not before."""
+
+    def ask(module):
+        gate = threading.Event()
+        with module.ThreadPoolExecutor(1) as pool:
+            try:
+                return outcome(list, pool.map(gate.wait, [20], timeout=timeout))
+            finally:
+                gate.set()
+
+    assert ask(ours) == ask(concurrent.futures)
+    with ours.ThreadPoolExecutor(1) as pool:
+        done = pool.map(abs, [1], timeout=timeout)
+        pool.submit(abs, 1).result()
+        assert list(done) == [1]
+
+
+def test_an_input_that_looks_for_the_iterator_finds_none(futures):
+    class Input:
+        def __iter__(self):
+            found = [
+                thing
+                for thing in gc.get_objects()
+                if type(thing).__name__ == "map_iterator"
+            ]
+            for iterator in found:
+                next(iterator, None)
+            return iter([1, 2])
+
+    with futures.ThreadPoolExecutor(1) as pool:
+        assert list(pool.map(abs, Input())) == [1, 2]
 
 
 # --- timeouts ----------------------------------------------------------------
