@@ -21,19 +21,30 @@ spin_for_release(fc_state *st, int cpu)
 static void
 yield_for_release(fc_state *st)
 {
-    int penalty =
-        atomic_load_explicit(&st->yield_penalty, memory_order_relaxed);
-    if (penalty > 0) {
-        atomic_store_explicit(&st->yield_penalty, penalty - 1,
+    int skip = atomic_load_explicit(&st->yield_skip, memory_order_relaxed);
+    if (skip > 0) {
+        atomic_store_explicit(&st->yield_skip, skip - 1,
                               memory_order_relaxed);
         return;
     }
     int64_t began = fc_now_ns();
     fc_yield();
-    if (fc_now_ns() - began > FC_GIL_YIELD_NS) {
-        atomic_store_explicit(&st->yield_penalty, FC_GIL_YIELD_PENALTY,
-                              memory_order_relaxed);
+    int penalty =
+        atomic_load_explicit(&st->yield_penalty, memory_order_relaxed);
+    if (penalty < FC_GIL_PENALTY_FIRST) {
+        penalty = FC_GIL_PENALTY_FIRST;
     }
+    if (fc_now_ns() - began > FC_GIL_YIELD_NS) {
+        atomic_store_explicit(&st->yield_skip, penalty, memory_order_relaxed);
+        penalty *= 2;
+    }
+    else {
+        penalty -= penalty / 16;
+    }
+    atomic_store_explicit(&st->yield_penalty,
+                          penalty < FC_GIL_PENALTY_MAX ? penalty
+                                                       : FC_GIL_PENALTY_MAX,
+                          memory_order_relaxed);
 }
 
 void

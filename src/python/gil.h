@@ -23,10 +23,12 @@
 
 /* A worker on its submitter's own CPU has pushed it aside, and yields to it
  * once.  When that takes longer than this, in nanoseconds, somebody else runs
- * here or the submitter does not go on to wait; so many wake-ups after that do
- * without. */
+ * here or the submitter does not go on to wait: the next wake-ups do without.
+ * How many, grows twofold each time, and shrinks with each yield that was
+ * short. */
 #define FC_GIL_YIELD_NS 200000
-#define FC_GIL_YIELD_PENALTY 1000
+#define FC_GIL_PENALTY_FIRST 16
+#define FC_GIL_PENALTY_MAX 64000
 
 static inline void
 fc_gil_announce(fc_state *st)

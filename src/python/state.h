@@ -56,6 +56,7 @@ typedef struct fc_state {
     /* Hints that only ever cost or save time; see gil.h. */
     _Atomic(int) submitter_cpu;
     _Atomic(int) worker_cpu;
+    _Atomic(int) yield_skip;
     _Atomic(int) yield_penalty;
 
     /* Futures for reuse; guarded by the GIL, unused without one. */
