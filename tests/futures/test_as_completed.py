@@ -266,6 +266,46 @@ def test_timeouts_that_no_lock_can_wait_for(ours, make, timeout):
     assert ask(ours) == ask(concurrent.futures)
 
 
+def test_a_timeout_that_is_no_number(ours, make):
+    """NaN: whatever threading makes of it, and never a hang."""
+
+    def ask(module):
+        future = make()
+        iterator = module.as_completed([future], float("nan"))
+        timer = threading.Timer(0.05, future.set_result, [1])
+        timer.start()
+        try:
+            return outcome(lambda: next(iterator) is future)
+        finally:
+            timer.join()
+
+    assert ask(ours) == ask(concurrent.futures)
+
+
+class Odd:
+    """Adds to something that cannot be subtracted from."""
+
+    def __add__(self, other):
+        return "a text"
+
+
+@pytest.mark.parametrize("timeout", [1j, Odd()], ids=["complex", "odd"])
+def test_timeouts_that_are_looked_at_late(ours, make, timeout):
+    """Nobody asks what is left before it comes to waiting."""
+
+    def ask(module):
+        done = put_in_state(make(), "result")
+        pending = make()
+        iterator = module.as_completed([done, pending], timeout)
+        assert next(iterator) is done
+        answer = outcome(next, iterator)
+        assert no_waiters([pending])
+        return answer
+
+    assert list(ours.as_completed([], timeout)) == []
+    assert ask(ours) == ask(concurrent.futures)
+
+
 # --- wrong input -------------------------------------------------------------
 
 
