@@ -18,7 +18,7 @@ typedef struct {
     enum phase phase;
     bool executing;   /* guarded by the object's lock */
     MapObject *map;
-    PyObject *inputs; /* iterator over what is still to be drawn, or NULL */
+    PyObject *inputs; /* iterator to draw from at each next(), or NULL */
     PyObject *pool;   /* weak reference to the executor */
     PyObject *held;   /* the executor, since an input was drawn for it */
     struct fc_group *group;
@@ -27,13 +27,13 @@ typedef struct {
 
 /* --- drawing ------------------------------------------------------------------------- */
 
-/* Draw one input and queue it.  1: done; 0: there is none left; -1. */
+/* Draw one input and queue it.  1: done; 0: there is none now; -1.  An
+ * iterator that had none is asked again, as by the standard module. */
 static int
 draw(fc_state *st, MapIteratorObject *it, PoolObject *pool)
 {
     PyObject *input = PyIter_Next(it->inputs);
     if (input == NULL) {
-        Py_CLEAR(it->inputs);
         return PyErr_Occurred() ? -1 : 0;
     }
     if (fc_pool_check(st, pool) < 0) {
@@ -324,6 +324,9 @@ fc_map_start(fc_state *st, PyObject *pool, PyObject *fn,
     }
     if (drawn < 0) {
         goto fail;
+    }
+    if (buffersize == 0) {
+        Py_CLEAR(it->inputs);
     }
     /* Only now can others find it, among all that is tracked. */
     PyObject_GC_Track((PyObject *)it);
