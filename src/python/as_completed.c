@@ -75,8 +75,14 @@ as_completed_fail(fc_state *st, AsCompletedObject *it)
     PyObject *raised = fc_exception_take();
     if (as_completed_close(st, it) < 0) {
         PyObject *later = fc_exception_take();
-        PyException_SetContext(later, raised);
-        raised = later;
+        if (later == raised) {
+            /* No exception is its own context. */
+            Py_DECREF(later);
+        }
+        else {
+            PyException_SetContext(later, raised);
+            raised = later;
+        }
     }
     fc_exception_restore(raised);
     return NULL;
