@@ -11,6 +11,10 @@
 
 #include "port/port.h"
 
+/* Nanoseconds between two looks at a timeout that says neither that there is
+ * time nor that there is none: few enough not to be noticed, and no load. */
+#define FC_ASK_AGAIN_NS 10000000
+
 enum phase { NOT_STARTED, STARTED, CLOSED };
 
 typedef struct {
@@ -71,8 +75,14 @@ as_completed_fail(fc_state *st, AsCompletedObject *it)
     PyObject *raised = fc_exception_take();
     if (as_completed_close(st, it) < 0) {
         PyObject *later = fc_exception_take();
-        PyException_SetContext(later, raised);
-        raised = later;
+        if (later == raised) {
+            /* No exception is its own context. */
+            Py_DECREF(later);
+        }
+        else {
+            PyException_SetContext(later, raised);
+            raised = later;
+        }
     }
     fc_exception_restore(raised);
     return NULL;
@@ -141,6 +151,31 @@ as_completed_collect(AsCompletedObject *it)
     return PyList_GET_SIZE(finished) > 0;
 }
 
+/* Before sleeping.  1: until *deadline.  0: no time is left.  -1. */
+static int
+as_completed_time_left(fc_state *st, AsCompletedObject *it, int64_t *deadline)
+{
+    if (fc_end_is_plain(&it->end)) {
+        return fc_end_check(st, &it->end, deadline);
+    }
+    PyObject *left = fc_end_left(&it->end);
+    int over = left != NULL
+                   ? PyObject_RichCompareBool(left, st->zero, Py_LT)
+                   : -1;
+    int status = over == 0 ? fc_deadline_from(st, left, deadline) : -1;
+    Py_XDECREF(left);
+    if (over > 0) {
+        return 0;
+    }
+    if (status == 0) {
+        /* Neither negative nor positive, as NaN is where threading takes it
+         * (before 3.14): the standard module asks without a pause. */
+        *deadline = fc_now_ns() + FC_ASK_AGAIN_NS;
+        status = PyErr_CheckSignals() < 0 ? -1 : 1;
+    }
+    return status;
+}
+
 static int
 as_completed_sleep(fc_state *st, AsCompletedObject *it)
 {
@@ -151,14 +186,15 @@ as_completed_sleep(fc_state *st, AsCompletedObject *it)
         if (some != 0) {
             return some;
         }
-        int time_left = fc_end_check(st, &it->end);
+        int64_t deadline;
+        int time_left = as_completed_time_left(st, it, &deadline);
         if (time_left == 0) {
             PyErr_Format(PyExc_TimeoutError,
                          "%zd (of %zd) futures unfinished",
                          PySet_GET_SIZE(it->unyielded), it->total);
         }
         if (time_left <= 0
-            || fc_waiter_sleep(st, it->waiter, it->end.deadline) < 0) {
+            || fc_waiter_sleep(st, it->waiter, deadline) < 0) {
             return -1;
         }
     }
@@ -249,6 +285,7 @@ as_completed_tp_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(it->unyielded);
     Py_VISIT(it->ready);
     Py_VISIT(it->waiter);
+    Py_VISIT(it->end.time);
     return 0;
 }
 
@@ -278,6 +315,7 @@ as_completed_tp_clear(PyObject *self)
     Py_CLEAR(it->unyielded);
     Py_CLEAR(it->ready);
     Py_CLEAR(it->waiter);
+    Py_CLEAR(it->end.time);
     return 0;
 }
 

@@ -18,7 +18,7 @@ typedef struct {
     enum phase phase;
     bool executing;   /* guarded by the object's lock */
     MapObject *map;
-    PyObject *inputs; /* iterator over what is still to be drawn, or NULL */
+    PyObject *inputs; /* iterator to draw from at each next(), or NULL */
     PyObject *pool;   /* weak reference to the executor */
     PyObject *held;   /* the executor, since an input was drawn for it */
     struct fc_group *group;
@@ -27,13 +27,13 @@ typedef struct {
 
 /* --- drawing ------------------------------------------------------------------------- */
 
-/* Draw one input and queue it.  1: done; 0: there is none left; -1. */
+/* Draw one input and queue it.  1: done; 0: there is none now; -1.  An
+ * iterator that had none is asked again, as by the standard module. */
 static int
 draw(fc_state *st, MapIteratorObject *it, PoolObject *pool)
 {
     PyObject *input = PyIter_Next(it->inputs);
     if (input == NULL) {
-        Py_CLEAR(it->inputs);
         return PyErr_Occurred() ? -1 : 0;
     }
     if (fc_pool_check(st, pool) < 0) {
@@ -110,11 +110,7 @@ static PyObject *
 linked_result(MapIteratorObject *it, PyObject *future)
 {
     PyObject *result = NULL;
-    PyObject *left = Py_NewRef(Py_None);
-    if (it->end.seconds != 0.0) {
-        Py_SETREF(left, PyFloat_FromDouble(it->end.seconds
-                                           - (double)fc_now_ns() * 1e-9));
-    }
+    PyObject *left = fc_end_left(&it->end);
     if (left != NULL) {
         result = PyObject_CallMethod(future, "result", "O", left);
         Py_DECREF(left);
@@ -126,6 +122,7 @@ linked_result(MapIteratorObject *it, PyObject *future)
 static PyObject *
 iterator_read(fc_state *st, MapIteratorObject *it)
 {
+    bool late = false;
     for (;;) {
         PyObject *value = NULL;
         switch (fc_map_read(it->map, &value)) {
@@ -144,14 +141,20 @@ iterator_read(fc_state *st, MapIteratorObject *it)
         case FC_MAP_PENDING:
             break;
         }
-        int time_left = fc_end_check(st, &it->end);
-        if (time_left == 0) {
+        /* What the object says is left is asked once, as result() does. */
+        int64_t deadline;
+        int status = late ? 0 : fc_end_check(st, &it->end, &deadline);
+        if (status == 0) {
             PyErr_SetNone(PyExc_TimeoutError);
-        }
-        if (time_left <= 0
-            || fc_map_await(st, it->map, it->group, it->end.deadline) < 0) {
             return NULL;
         }
+        if (status > 0) {
+            status = fc_map_await(st, it->map, it->group, deadline);
+        }
+        if (status < 0) {
+            return NULL;
+        }
+        late = status == 0;
     }
 }
 
@@ -210,6 +213,7 @@ iterator_tp_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(it->inputs);
     Py_VISIT(it->pool);
     Py_VISIT(it->held);
+    Py_VISIT(it->end.time);
     return 0;
 }
 
@@ -229,6 +233,7 @@ iterator_tp_dealloc(PyObject *self)
     Py_XDECREF(it->map);
     Py_XDECREF(it->inputs);
     Py_XDECREF(it->pool);
+    Py_XDECREF(it->end.time);
     if (it->group != NULL) {
         fc_group_unref(it->group);
     }
@@ -244,6 +249,7 @@ iterator_tp_clear(PyObject *self)
         iterator_close(it);
     }
     Py_CLEAR(it->pool);
+    Py_CLEAR(it->end.time);
     return 0;
 }
 
@@ -318,6 +324,9 @@ fc_map_start(fc_state *st, PyObject *pool, PyObject *fn,
     }
     if (drawn < 0) {
         goto fail;
+    }
+    if (buffersize == 0) {
+        Py_CLEAR(it->inputs);
     }
     /* Only now can others find it, among all that is tracked. */
     PyObject_GC_Track((PyObject *)it);

@@ -169,43 +169,48 @@ fc_deadline_from(fc_state *st, PyObject *timeout, int64_t *deadline)
 int
 fc_end_time(PyObject *timeout, fc_end *end)
 {
+    end->time = NULL;
     end->deadline = FC_FOREVER;
-    end->seconds = 0.0;
     if (timeout == Py_None) {
         return 0;
     }
     PyObject *now = PyFloat_FromDouble((double)fc_now_ns() * 1e-9);
-    PyObject *sum = now != NULL ? PyNumber_Add(timeout, now) : NULL;
+    end->time = now != NULL ? PyNumber_Add(timeout, now) : NULL;
     Py_XDECREF(now);
-    if (sum == NULL) {
+    if (end->time == NULL) {
         return -1;
     }
-    end->seconds = PyFloat_AsDouble(sum);
-    Py_DECREF(sum);
-    if (end->seconds == -1.0 && PyErr_Occurred()) {
-        return -1;
-    }
-    /* NaN, too, is not known yet. */
-    if (end->seconds < FC_SECONDS_MAX) {
-        end->deadline =
-            end->seconds > 0 ? (int64_t)(end->seconds * 1e9) : 0;
+    if (PyFloat_CheckExact(end->time)) {
+        double seconds = PyFloat_AS_DOUBLE(end->time);
+        /* False for NaN, too. */
+        if (seconds < FC_SECONDS_MAX) {
+            end->deadline = seconds > 0 ? (int64_t)(seconds * 1e9) : 0;
+        }
     }
     return 0;
 }
 
-int
-fc_end_check(fc_state *st, const fc_end *end)
+PyObject *
+fc_end_left(const fc_end *end)
 {
-    int64_t now = fc_now_ns();
-    if (end->deadline != FC_FOREVER) {
-        return end->deadline > now;
+    if (end->time == NULL) {
+        return Py_NewRef(Py_None);
     }
-    if (end->seconds == 0.0) {
-        return 1;
+    PyObject *now = PyFloat_FromDouble((double)fc_now_ns() * 1e-9);
+    PyObject *left = now != NULL ? PyNumber_Subtract(end->time, now) : NULL;
+    Py_XDECREF(now);
+    return left;
+}
+
+int
+fc_end_check(fc_state *st, const fc_end *end, int64_t *deadline)
+{
+    *deadline = end->deadline;
+    if (fc_end_is_plain(end)) {
+        return end->deadline > fc_now_ns();
     }
-    int64_t ignored;
-    PyObject *left = PyFloat_FromDouble(end->seconds - (double)now * 1e-9);
-    int positive = left != NULL ? fc_deadline_from(st, left, &ignored) : -1;
+    PyObject *left = fc_end_left(end);
+    int positive = left != NULL ? fc_deadline_from(st, left, deadline) : -1;
     Py_XDECREF(left);
     return positive;
 }

@@ -13,6 +13,8 @@
 
 #include "python/future.h"
 
+#include "port/port.h"
+
 enum fc_waiter_kind {
     FC_WAITER_RESULT, /* result(), exception(): the first notice fires */
     FC_WAITER_FIRST,  /* wait(FIRST_COMPLETED): the same, and collects */
@@ -61,17 +63,28 @@ int fc_group_sleep(fc_state *st, struct fc_group *group, int64_t deadline);
 
 /* When as_completed() and map() end at the latest. */
 typedef struct {
-    int64_t deadline; /* nanoseconds; FC_FOREVER: never, or not yet known */
-    double seconds;   /* the same on the clock of time.monotonic(); 0: never */
+    PyObject *time;   /* timeout + time.monotonic(); NULL: never */
+    int64_t deadline; /* the same in nanoseconds, where it is a plain float
+                       * that fits; otherwise FC_FOREVER */
 } fc_end;
 
+/* Is all that there is to know in `deadline`? */
+static inline bool
+fc_end_is_plain(const fc_end *end)
+{
+    return end->time == NULL || end->deadline != FC_FOREVER;
+}
+
 /* `timeout + time.monotonic()`: 0, or -1 with the exception that the addition
- * raises.  None: never. */
+ * raises.  None: never.  end->time is the caller's to visit and to let go. */
 int fc_end_time(PyObject *timeout, fc_end *end);
 
-/* Before sleeping until then.  1: there is time.  0: no more.  -1: with what
- * threading says of a time that no lock can wait for. */
-int fc_end_check(fc_state *st, const fc_end *end);
+/* What is left, as the standard module computes it: `time - time.monotonic()`,
+ * None, or NULL with the exception that the subtraction raises. */
+PyObject *fc_end_left(const fc_end *end);
+
+/* Before sleeping until then: fc_deadline_from() of what is left. */
+int fc_end_check(fc_state *st, const fc_end *end, int64_t *deadline);
 
 /* Convert seconds into a deadline.  1: *deadline is set.  0: the timeout is
  * not positive, so there is nothing to wait for.  -1: exception, of the type

@@ -266,6 +266,46 @@ def test_timeouts_that_no_lock_can_wait_for(ours, make, timeout):
     assert ask(ours) == ask(concurrent.futures)
 
 
+def test_a_timeout_that_is_no_number(ours, make):
+    """NaN: whatever threading makes of it, and never a hang."""
+
+    def ask(module):
+        future = make()
+        iterator = module.as_completed([future], float("nan"))
+        timer = threading.Timer(0.05, future.set_result, [1])
+        timer.start()
+        try:
+            return outcome(lambda: next(iterator) is future)
+        finally:
+            timer.join()
+
+    assert ask(ours) == ask(concurrent.futures)
+
+
+class Odd:
+    """Adds to something that cannot be subtracted from."""
+
+    def __add__(self, other):
+        return "a text"
+
+
+@pytest.mark.parametrize("timeout", [1j, Odd()], ids=["complex", "odd"])
+def test_timeouts_that_are_looked_at_late(ours, make, timeout):
+    """Nobody asks what is left before it comes to waiting."""
+
+    def ask(module):
+        done = put_in_state(make(), "result")
+        pending = make()
+        iterator = module.as_completed([done, pending], timeout)
+        assert next(iterator) is done
+        answer = outcome(next, iterator)
+        assert no_waiters([pending])
+        return answer
+
+    assert list(ours.as_completed([], timeout)) == []
+    assert ask(ours) == ask(concurrent.futures)
+
+
 # --- wrong input -------------------------------------------------------------
 
 
@@ -360,6 +400,94 @@ def test_close_takes_the_waiters_away(futures, make):
     assert list(iterator) == []
     assert iterator.close() is None
     fs[0].set_result(1)
+
+
+class Breaking:
+    """A condition that can be made to fail when it is taken."""
+
+    def __init__(self):
+        self.lock = threading.RLock()
+        self.error = None
+
+    def acquire(self):
+        if self.error is not None:
+            raise self.error
+        return self.lock.acquire()
+
+    def release(self):
+        self.lock.release()
+
+    def __enter__(self):
+        return self.acquire()
+
+    def __exit__(self, *exc_info):
+        self.release()
+
+
+def breaking_future():
+    future = ForeignFuture()
+    future._condition = Breaking()
+    return future
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, Oops])
+@pytest.mark.parametrize("how", ["close", "timeout"])
+def test_a_future_that_cannot_be_left(futures, error, how):
+    """What it raises comes out, and nothing else in its place."""
+    future = breaking_future()
+    done = put_in_state(futures.Future(), "result")
+    iterator = futures.as_completed([done, future], 0.02)
+    assert next(iterator) is done
+    future._condition.error = error("cannot be left")
+    with pytest.raises(error, match="^cannot be left$") as raised:
+        iterator.close() if how == "close" else next(iterator)
+    assert raised.value is future._condition.error
+    context = raised.value.__context__
+    assert type(context) is (GeneratorExit if how == "close" else TimeoutError) or (
+        how == "close" and context is None
+    )
+    assert list(iterator) == []
+
+
+def test_the_others_are_left_all_the_same(ours):
+    errors = [KeyboardInterrupt("first"), Oops("second")]
+    fs = [breaking_future() for _ in range(2)]
+    fs += [concurrent.futures.Future(), ours.Future(), ForeignFuture()]
+    done = put_in_state(ours.Future(), "result")
+    iterator = ours.as_completed([*fs, done])
+    assert next(iterator) is done
+    for future, error in zip(fs, errors, strict=False):
+        future._condition.error = error
+    with pytest.raises((KeyboardInterrupt, Oops)) as raised:
+        iterator.close()
+    assert raised.value in errors
+    assert no_waiters(fs[2:])
+    assert not any(locked(future) for future in fs[2:])
+
+
+def locked(future):
+    """Tell whether another thread finds the future's condition taken."""
+    condition = future._condition
+
+    def probe():
+        taken = condition.acquire(blocking=False)
+        if taken:
+            condition.release()
+        return not taken
+
+    return Call(probe).end()[1]
+
+
+def test_an_exception_is_not_its_own_context(ours):
+    """A future that can be neither looked at nor left."""
+    future = breaking_future()
+    other = ours.Future()
+    future._condition.error = Oops("gone")
+    iterator = ours.as_completed([other, future])
+    with pytest.raises(Oops, match="^gone$") as raised:
+        next(iterator)
+    assert raised.value.__context__ is None
+    assert no_waiters([other])
 
 
 def test_dropping_takes_the_waiters_away(futures, make):

@@ -420,7 +420,9 @@ def test_texts_of_wrong_timeouts(ours, timeout):
     assert ask(ours) == ask(concurrent.futures)
 
 
-@pytest.mark.parametrize("timeout", [1e10, 1e300, float("inf")], ids=repr)
+@pytest.mark.parametrize(
+    "timeout", [1e10, 1e300, float("inf"), float("nan"), 1j], ids=repr
+)
 def test_timeouts_that_no_lock_can_wait_for(ours, timeout):
     """Refused when it comes to waiting, not before."""
 

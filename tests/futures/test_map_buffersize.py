@@ -37,6 +37,16 @@ def test_wrong_values(futures, wrong):
         assert str(raised.value) == "buffersize must be None or > 0"
 
 
+@pytest.mark.parametrize("wrong", [sys.maxsize + 1, 2**200], ids=["just", "far"])
+def test_values_that_no_slice_takes(futures, wrong):
+    with pytest.raises(ValueError) as expected:
+        itertools.islice([], wrong)
+    with futures.ThreadPoolExecutor(1) as pool:
+        with pytest.raises(ValueError) as raised:
+            pool.map(abs, [1], buffersize=wrong)
+        assert str(raised.value) == str(expected.value)
+
+
 def test_checked_before_anything_is_drawn(futures):
     with futures.ThreadPoolExecutor(1) as pool:
         source = iter([1, 2])
@@ -151,6 +161,40 @@ def test_an_error_of_the_input_comes_out_of_next(futures):
         with pytest.raises(Oops, match="in the input"):
             next(iterator)
         assert list(iterator) == []
+
+
+class Pausing:
+    """Has no input now and then."""
+
+    def __init__(self, *inputs):
+        self.inputs = list(inputs)
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        value = self.inputs.pop(0) if self.inputs else None
+        if value is None:
+            raise StopIteration
+        return value
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_an_input_that_goes_on_after_its_end(futures, others):
+    """It is asked at each result, as long as there are results to come."""
+    more = [itertools.repeat(1)] * others
+    with futures.ThreadPoolExecutor(1) as pool:
+        source = Pausing(1, 2, 3, None, 5, None, None, None, 9, 10)
+        results = pool.map(lambda n, *_: n, source, *more, buffersize=2)
+        assert list(results) == [1, 2, 3, 5]
+        assert source.inputs == [None, None, 9, 10]
+        source = Pausing(1, None, 3, None, None, 5)
+        results = pool.map(lambda n, *_: n, source, *more, buffersize=2)
+        assert list(results) == [1, 3]
+        assert source.inputs == [None, 5]
+        source = Pausing(1, None, 3)
+        assert list(pool.map(lambda n, *_: n, source, *more)) == [1]
+        assert source.inputs == [3]
 
 
 def test_an_error_of_an_item(futures):
