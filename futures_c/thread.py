@@ -401,7 +401,6 @@ class ThreadPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
                         and (args := next(inputs, None)) is not None
                     ):
                         futures.append(pool.submit(fn, *args))
-                        del pool
                     left = None if timeout is None else end - time.monotonic()
                     # No reference is kept to what is handed out.
                     yield _result_or_cancel(futures.popleft(), left)

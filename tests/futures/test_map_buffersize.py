@@ -219,10 +219,17 @@ def test_the_pool_is_held_weakly(futures):
     assert list(source) == [3, 4, 5, 6, 7, 8, 9]
 
 
+@pytest.mark.parametrize("submit", ["native", "overridden"])
 @pytest.mark.parametrize("end", ["used up", "closed", "dropped"])
-def test_the_pool_is_held_from_the_first_result_on(futures, end):
+def test_the_pool_is_held_from_the_first_result_on(futures, end, submit):
     """Nothing is lost when nobody else holds it."""
-    pool = futures.ThreadPoolExecutor(1)
+
+    class Overriding(futures.ThreadPoolExecutor):
+        def submit(self, fn, /, *args, **kwargs):
+            return super().submit(fn, *args, **kwargs)
+
+    kind = Overriding if submit == "overridden" else futures.ThreadPoolExecutor
+    pool = kind(1)
     source = iter(range(10))
     iterator = pool.map(abs, source, buffersize=3)
     assert next(iterator) == 0
