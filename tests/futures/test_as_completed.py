@@ -439,7 +439,7 @@ def test_a_future_that_cannot_be_left(futures, error, how):
     iterator = futures.as_completed([done, future], 0.02)
     assert next(iterator) is done
     future._condition.error = error("cannot be left")
-    with pytest.raises(error, match="^cannot be left$") as raised:
+    with pytest.raises(error, match=r"^cannot be left$") as raised:
         iterator.close() if how == "close" else next(iterator)
     assert raised.value is future._condition.error
     context = raised.value.__context__
@@ -484,7 +484,7 @@ def test_an_exception_is_not_its_own_context(ours):
     other = ours.Future()
     future._condition.error = Oops("gone")
     iterator = ours.as_completed([other, future])
-    with pytest.raises(Oops, match="^gone$") as raised:
+    with pytest.raises(Oops, match=r"^gone$") as raised:
         next(iterator)
     assert raised.value.__context__ is None
     assert no_waiters([other])
