@@ -165,7 +165,7 @@ fc_any_raised(fc_state *st, PyObject *future)
         FutureObject *f = (FutureObject *)future;
         bool has_exception;
         FC_LOCK(f);
-        has_exception = f->exception != NULL;
+        has_exception = fc_future_peek_exception(f) != NULL;
         FC_UNLOCK();
         return has_exception && fc_future_load_state(f) == FC_FINISHED;
     }

@@ -98,17 +98,17 @@ future_tp_new(PyTypeObject *type, PyObject *Py_UNUSED(args),
 static void
 future_reset(FutureObject *f)
 {
-    PyObject *old[5] = {NULL};
+    PyObject *old[3] = {NULL};
     FC_LOCK(f);
-    old[0] = f->result;
-    old[1] = f->exception;
-    old[2] = f->callbacks;
-    f->result = f->exception = f->callbacks = NULL;
+    old[0] = f->outcome;
+    old[1] = f->callbacks;
+    f->outcome = f->callbacks = NULL;
+    f->holds &= FC_HOLDS_CONDITION;
     if (fc_state_is_done(fc_future_load_state(f))) {
-        old[3] = f->waiters;
-        old[4] = f->condition;
-        f->waiters = f->condition = NULL;
+        old[2] = f->waiters;
+        f->waiters = NULL;
         f->flags = 0;
+        f->holds = 0;
     }
     atomic_store_explicit(&f->state, FC_PENDING, memory_order_release);
     FC_UNLOCK();
@@ -154,12 +154,9 @@ future_tp_traverse(PyObject *self, visitproc visit, void *arg)
     for (int i = 0; i < FC_INLINE_ARGS; i++) {
         Py_VISIT(f->args[i]);
     }
-    Py_VISIT(f->kwnames);
-    Py_VISIT(f->result);
-    Py_VISIT(f->exception);
+    Py_VISIT(f->outcome);
     Py_VISIT(f->waiters);
     Py_VISIT(f->callbacks);
-    Py_VISIT(f->condition);
     return fc_managed_dict_visit(self, visit, arg);
 }
 
@@ -171,12 +168,11 @@ future_tp_clear(PyObject *self)
     for (int i = 0; i < FC_INLINE_ARGS; i++) {
         Py_CLEAR(f->args[i]);
     }
-    Py_CLEAR(f->kwnames);
-    Py_CLEAR(f->result);
-    Py_CLEAR(f->exception);
+    /* With what says how to read them. */
+    f->holds = 0;
+    Py_CLEAR(f->outcome);
     Py_CLEAR(f->waiters);
     Py_CLEAR(f->callbacks);
-    Py_CLEAR(f->condition);
     fc_managed_dict_clear(self);
     return 0;
 }
@@ -304,8 +300,8 @@ future_snapshot(PyObject *self, PyObject *Py_UNUSED(ignored))
     PyObject *exception = NULL;
     if (state == FC_FINISHED) {
         FC_LOCK(f);
-        result = Py_XNewRef(f->result);
-        exception = Py_XNewRef(f->exception);
+        result = Py_XNewRef(fc_future_peek_result(f));
+        exception = Py_XNewRef(fc_future_peek_exception(f));
         FC_UNLOCK();
     }
     bool cancelled = state == FC_CANCELLED || state == FC_NOTIFIED;
@@ -328,8 +324,9 @@ future_tp_repr(PyObject *self)
     const char *verb = NULL;
     if (state == FC_FINISHED) {
         FC_LOCK(f);
-        verb = f->exception != NULL ? "raised" : "returned";
-        left = Py_XNewRef(f->exception != NULL ? f->exception : f->result);
+        left = fc_future_peek_exception(f);
+        verb = left != NULL ? "raised" : "returned";
+        left = Py_XNewRef(left != NULL ? left : fc_future_peek_result(f));
         FC_UNLOCK();
     }
     PyObject *name = PyType_GetName(Py_TYPE(self));
@@ -467,7 +464,7 @@ future_set_running(PyObject *self, PyObject *const *Py_UNUSED(args),
     }
     FC_LOCK(f);
     state = fc_future_load_state(f);
-    if (f->condition != NULL) {
+    if (f->holds & FC_HOLDS_CONDITION) {
         in_condition_mode = true;
     }
     else if (state == FC_PENDING) {

@@ -46,12 +46,21 @@ enum fc_future_state {
 enum {
     FC_FUTURE_QUEUED = 1,  /* an executor's: cancel() notifies by itself */
     FC_FUTURE_CONTEXT = 2, /* args[0] is a task for a worker context */
+    FC_FUTURE_NAMED = 4,   /* the last of args has the names, see task.h */
 };
 
-/* The positional arguments that a future carries without a tuple. */
+/* FutureObject.holds: what is in slots that serve more than one purpose, for
+ * a pending task is to take little memory. */
+enum {
+    FC_HOLDS_EXCEPTION = 1, /* outcome: an exception */
+    FC_HOLDS_BOTH = 2,      /* outcome: a tuple of result and exception */
+    FC_HOLDS_CONDITION = 4, /* waiters: a tuple of condition and list */
+};
+
+/* What a future carries without a tuple: the values of the arguments, and
+ * where some are named the tuple of the names. */
 #define FC_INLINE_ARGS 3
-/* FutureObject.nargs: args[0] is a tuple of all values, args[1] an int or
- * NULL; see task.c. */
+/* FutureObject.nargs: args[0] is a tuple of all values. */
 #define FC_ARGS_IN_TUPLE 255
 
 typedef struct {
@@ -60,22 +69,55 @@ typedef struct {
     _Atomic(uint8_t) state; /* written under the lock, read by anyone */
     uint8_t flags;
     uint8_t nargs;
+    uint8_t holds;
     uint32_t generation; /* fc_fork_generation() of the process that queued it */
 
     /* the task; NULL when it has been taken or there never was one */
     PyObject *fn;
     PyObject *args[FC_INLINE_ARGS];
-    PyObject *kwnames; /* names of the last values, as in vectorcall */
 
-    /* what it left */
-    PyObject *result;
-    PyObject *exception;
+    /* what it left; see the functions below */
+    PyObject *outcome;
 
     /* who wants to know */
-    PyObject *waiters;   /* NULL, one Waiter, or a list of waiters */
+    PyObject *waiters;   /* NULL, one Waiter, or a list; see below */
     PyObject *callbacks; /* NULL, one callable, or a list of callables */
-    PyObject *condition; /* NULL, or the condition of condition mode */
 } FutureObject;
+
+/* The result and the exception, each borrowed or NULL.  Under the lock. */
+static inline PyObject *
+fc_future_peek_result(const FutureObject *f)
+{
+    if (f->holds & FC_HOLDS_BOTH) {
+        return PyTuple_GET_ITEM(f->outcome, 0);
+    }
+    return f->holds & FC_HOLDS_EXCEPTION ? NULL : f->outcome;
+}
+
+static inline PyObject *
+fc_future_peek_exception(const FutureObject *f)
+{
+    if (f->holds & FC_HOLDS_BOTH) {
+        return PyTuple_GET_ITEM(f->outcome, 1);
+    }
+    return f->holds & FC_HOLDS_EXCEPTION ? f->outcome : NULL;
+}
+
+/* The condition of condition mode, or NULL; and the waiters, which are a list
+ * in condition mode.  Borrowed.  Under the lock. */
+static inline PyObject *
+fc_future_condition(const FutureObject *f)
+{
+    return f->holds & FC_HOLDS_CONDITION ? PyTuple_GET_ITEM(f->waiters, 0)
+                                         : NULL;
+}
+
+static inline PyObject *
+fc_future_waiters(const FutureObject *f)
+{
+    return f->holds & FC_HOLDS_CONDITION ? PyTuple_GET_ITEM(f->waiters, 1)
+                                         : f->waiters;
+}
 
 /* Groups that are due: completions that have become visible, and whose
  * sleepers have not been told.  A completer fires them when it is out of

@@ -4,7 +4,7 @@
 #include "python/future.h"
 #include "python/waiter.h"
 
-#include <stddef.h>
+#include <stdint.h>
 
 int
 fc_slot_make_list(PyObject **slot, PyObject **spare)
@@ -23,43 +23,120 @@ fc_slot_make_list(PyObject **slot, PyObject **spare)
     return 0;
 }
 
-/* Replace what a slot holds.  The old value dies outside of the lock. */
 static int
-future_set_slot(PyObject *self, PyObject *value, size_t offset)
+cannot_delete(void)
 {
-    if (value == NULL) {
-        PyErr_SetString(PyExc_AttributeError,
-                        "cannot delete an attribute of a Future");
-        return -1;
-    }
-    PyObject **slot = (PyObject **)((char *)self + offset);
-    PyObject *old;
-    fc_future_track((FutureObject *)self);
-    FC_LOCK(self);
-    old = *slot;
-    *slot = Py_NewRef(value);
-    FC_UNLOCK();
-    Py_XDECREF(old);
-    return 0;
+    PyErr_SetString(PyExc_AttributeError,
+                    "cannot delete an attribute of a Future");
+    return -1;
 }
 
+/* --- `_waiters`, `_done_callbacks` and `_condition` --------------------------- */
+
+/* Closures of the getters and setters that serve two attributes. */
+enum { IS_WAITERS = 1, IS_EXCEPTION = 1 };
+
 static PyObject *
-future_get_list(PyObject *self, size_t offset)
+future_get_list(PyObject *self, void *closure)
 {
-    PyObject **slot = (PyObject **)((char *)self + offset);
+    FutureObject *f = (FutureObject *)self;
+    bool is_waiters = (uintptr_t)closure == IS_WAITERS;
+    PyObject **slot = is_waiters ? &f->waiters : &f->callbacks;
     PyObject *list = NULL;
     PyObject *spare = PyList_New(0);
     if (spare == NULL) {
         return NULL;
     }
-    fc_future_track((FutureObject *)self);
-    FC_LOCK(self);
-    if (fc_slot_make_list(slot, &spare) == 0) {
+    fc_future_track(f);
+    FC_LOCK(f);
+    if (is_waiters && (f->holds & FC_HOLDS_CONDITION)) {
+        list = Py_NewRef(fc_future_waiters(f));
+    }
+    else if (fc_slot_make_list(slot, &spare) == 0) {
         list = Py_NewRef(*slot);
     }
     FC_UNLOCK();
     Py_XDECREF(spare);
     return list;
+}
+
+static int
+future_set_list(PyObject *self, PyObject *value, void *closure)
+{
+    FutureObject *f = (FutureObject *)self;
+    bool is_waiters = (uintptr_t)closure == IS_WAITERS;
+    PyObject **slot = is_waiters ? &f->waiters : &f->callbacks;
+    PyObject *old;
+    if (value == NULL) {
+        return cannot_delete();
+    }
+    if (!PyList_CheckExact(value)) {
+        PyErr_Format(PyExc_TypeError, "%s must be a list, not %.200s",
+                     is_waiters ? "_waiters" : "_done_callbacks",
+                     Py_TYPE(value)->tp_name);
+        return -1;
+    }
+    PyObject *pair = PyTuple_New(2);
+    if (pair == NULL) {
+        return -1;
+    }
+    fc_future_track(f);
+    FC_LOCK(f);
+    old = *slot;
+    if (is_waiters && (f->holds & FC_HOLDS_CONDITION)) {
+        PyTuple_SET_ITEM(pair, 0, Py_NewRef(fc_future_condition(f)));
+        PyTuple_SET_ITEM(pair, 1, Py_NewRef(value));
+        *slot = pair;
+        pair = NULL;
+    }
+    else {
+        *slot = Py_NewRef(value);
+    }
+    FC_UNLOCK();
+    Py_XDECREF(old);
+    Py_XDECREF(pair);
+    return 0;
+}
+
+/* From now on in condition mode: with `condition`, unless it has one already
+ * and that is not to be replaced.  Returns its condition. */
+static PyObject *
+enter_condition_mode(FutureObject *f, PyObject *condition, bool replace)
+{
+    fc_state *st = fc_state_of((PyObject *)f);
+    fc_due due = {0};
+    PyObject *old = NULL;
+    PyObject *now = NULL;
+    PyObject *spare = PyList_New(0);
+    PyObject *pair = spare != NULL ? PyTuple_New(2) : NULL;
+    if (pair == NULL) {
+        Py_XDECREF(spare);
+        return NULL;
+    }
+    fc_future_track(f);
+    FC_LOCK(f);
+    bool inside = (f->holds & FC_HOLDS_CONDITION) != 0;
+    if (inside && !replace) {
+        now = Py_NewRef(fc_future_condition(f));
+    }
+    else if (inside || fc_slot_make_list(&f->waiters, &spare) == 0) {
+        PyObject *list = fc_future_waiters(f);
+        old = f->waiters;
+        PyTuple_SET_ITEM(pair, 0, Py_NewRef(condition));
+        PyTuple_SET_ITEM(pair, 1, Py_NewRef(list));
+        f->waiters = pair;
+        f->holds |= FC_HOLDS_CONDITION;
+        pair = NULL;
+        now = Py_NewRef(condition);
+        /* Those parked in result() wait again, on the condition. */
+        fc_waiters_release_sleepers(st, list, &due);
+    }
+    FC_UNLOCK();
+    fc_due_fire(&due);
+    Py_XDECREF(old);
+    Py_XDECREF(pair);
+    Py_XDECREF(spare);
+    return now;
 }
 
 static PyObject *
@@ -70,38 +147,15 @@ future_get_condition(PyObject *self, void *Py_UNUSED(closure))
     PyObject *condition;
     (void)fc_future_state(st, f);
     FC_LOCK(f);
-    condition = Py_XNewRef(f->condition);
+    condition = Py_XNewRef(fc_future_condition(f));
     FC_UNLOCK();
     if (condition != NULL) {
         return condition;
     }
-    PyObject *spare = PyList_New(0);
-    PyObject *fresh =
-        spare != NULL ? PyObject_CallNoArgs(st->condition_factory) : NULL;
-    if (fresh == NULL) {
-        Py_XDECREF(spare);
-        return NULL;
-    }
-    fc_due due = {0};
-    int status = 0;
-    fc_future_track(f);
-    FC_LOCK(f);
-    if (f->condition == NULL) {
-        status = fc_slot_make_list(&f->waiters, &spare);
-        if (status == 0) {
-            f->condition = Py_NewRef(fresh);
-            /* Those parked in result() wait again, on the condition. */
-            fc_waiters_release_sleepers(st, f->waiters, &due);
-        }
-    }
-    condition = Py_XNewRef(f->condition);
-    FC_UNLOCK();
-    fc_due_fire(&due);
-    Py_DECREF(fresh);
-    Py_XDECREF(spare);
-    if (status < 0) {
-        Py_XDECREF(condition);
-        return NULL;
+    PyObject *fresh = PyObject_CallNoArgs(st->condition_factory);
+    if (fresh != NULL) {
+        condition = enter_condition_mode(f, fresh, false);
+        Py_DECREF(fresh);
     }
     return condition;
 }
@@ -110,27 +164,15 @@ static int
 future_set_condition(PyObject *self, PyObject *value,
                      void *Py_UNUSED(closure))
 {
-    FutureObject *f = (FutureObject *)self;
-    fc_state *st = fc_state_of(self);
-    fc_due due = {0};
-    PyObject *spare = PyList_New(0);
-    if (spare == NULL
-        || future_set_slot(self, value, offsetof(FutureObject, condition))
-               < 0) {
-        Py_XDECREF(spare);
-        return -1;
+    if (value == NULL) {
+        return cannot_delete();
     }
-    int status;
-    FC_LOCK(f);
-    status = fc_slot_make_list(&f->waiters, &spare);
-    if (status == 0) {
-        fc_waiters_release_sleepers(st, f->waiters, &due);
-    }
-    FC_UNLOCK();
-    fc_due_fire(&due);
-    Py_XDECREF(spare);
-    return status;
+    PyObject *now = enter_condition_mode((FutureObject *)self, value, true);
+    Py_XDECREF(now);
+    return now != NULL ? 0 : -1;
 }
+
+/* --- `_state`, `_result` and `_exception` --------------------------------------- */
 
 static PyObject *
 future_get_state(PyObject *self, void *Py_UNUSED(closure))
@@ -170,51 +212,59 @@ future_set_state(PyObject *self, PyObject *value, void *Py_UNUSED(closure))
 static PyObject *
 future_get_outcome(PyObject *self, void *closure)
 {
-    PyObject **slot = (PyObject **)((char *)self + (size_t)closure);
+    FutureObject *f = (FutureObject *)self;
     PyObject *value;
-    FC_LOCK(self);
-    value = Py_XNewRef(*slot);
+    FC_LOCK(f);
+    value = Py_XNewRef((uintptr_t)closure == IS_EXCEPTION
+                           ? fc_future_peek_exception(f)
+                           : fc_future_peek_result(f));
     FC_UNLOCK();
     return value != NULL ? value : Py_NewRef(Py_None);
 }
 
+/* Assign one of the two and leave the other as it is. */
 static int
 future_set_outcome(PyObject *self, PyObject *value, void *closure)
 {
-    if (future_set_slot(self, value, (size_t)closure) < 0) {
+    FutureObject *f = (FutureObject *)self;
+    bool is_exception = (uintptr_t)closure == IS_EXCEPTION;
+    if (value == NULL) {
+        return cannot_delete();
+    }
+    PyObject *pair = PyTuple_New(2);
+    if (pair == NULL) {
         return -1;
     }
-    if (value == Py_None
-        && (size_t)closure == offsetof(FutureObject, exception)) {
-        FutureObject *f = (FutureObject *)self;
-        PyObject *old;
-        FC_LOCK(f);
-        old = f->exception;
-        f->exception = NULL;
-        FC_UNLOCK();
-        Py_XDECREF(old);
+    if (value == Py_None) {
+        value = NULL; /* as it reads where nothing is there */
     }
+    PyObject *result, *exception, *old;
+    fc_future_track(f);
+    FC_LOCK(f);
+    result = is_exception ? fc_future_peek_result(f) : value;
+    exception = is_exception ? value : fc_future_peek_exception(f);
+    Py_XINCREF(result);
+    Py_XINCREF(exception);
+    old = f->outcome;
+    f->holds &= FC_HOLDS_CONDITION;
+    if (result != NULL && exception != NULL) {
+        PyTuple_SET_ITEM(pair, 0, result);
+        PyTuple_SET_ITEM(pair, 1, exception);
+        f->outcome = pair;
+        f->holds |= FC_HOLDS_BOTH;
+        pair = NULL;
+    }
+    else {
+        f->outcome = result != NULL ? result : exception;
+        f->holds |= exception != NULL ? FC_HOLDS_EXCEPTION : 0;
+    }
+    FC_UNLOCK();
+    Py_XDECREF(old);
+    Py_XDECREF(pair);
     return 0;
 }
 
-static PyObject *
-future_get_list_slot(PyObject *self, void *closure)
-{
-    return future_get_list(self, (size_t)closure);
-}
-
-static int
-future_set_list_slot(PyObject *self, PyObject *value, void *closure)
-{
-    if (value != NULL && !PyList_CheckExact(value)) {
-        PyErr_Format(PyExc_TypeError, "%s must be a list, not %.200s",
-                     (size_t)closure == offsetof(FutureObject, waiters)
-                         ? "_waiters" : "_done_callbacks",
-                     Py_TYPE(value)->tp_name);
-        return -1;
-    }
-    return future_set_slot(self, value, (size_t)closure);
-}
+/* --- `__dict__` ------------------------------------------------------------------ */
 
 /* Whoever reaches for the dictionary may put the future into it. */
 static PyObject *
@@ -240,15 +290,13 @@ fc_future_setattro(PyObject *self, PyObject *name, PyObject *value)
 
 PyGetSetDef fc_future_getset[] = {
     {"_state", future_get_state, future_set_state, NULL, NULL},
-    {"_result", future_get_outcome, future_set_outcome, NULL,
-     (void *)offsetof(FutureObject, result)},
+    {"_result", future_get_outcome, future_set_outcome, NULL, NULL},
     {"_exception", future_get_outcome, future_set_outcome, NULL,
-     (void *)offsetof(FutureObject, exception)},
+     (void *)IS_EXCEPTION},
     {"_condition", future_get_condition, future_set_condition, NULL, NULL},
-    {"_waiters", future_get_list_slot, future_set_list_slot, NULL,
-     (void *)offsetof(FutureObject, waiters)},
-    {"_done_callbacks", future_get_list_slot, future_set_list_slot, NULL,
-     (void *)offsetof(FutureObject, callbacks)},
+    {"_waiters", future_get_list, future_set_list, NULL,
+     (void *)IS_WAITERS},
+    {"_done_callbacks", future_get_list, future_set_list, NULL, NULL},
     {"__dict__", future_get_dict, future_set_dict, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

@@ -40,7 +40,7 @@ cancel_under_condition(fc_state *st, FutureObject *f, PyObject *condition)
     if (state == FC_PENDING) {
         fc_task_take(f, &task);
         atomic_store_explicit(&f->state, FC_NOTIFIED, memory_order_release);
-        waiters = Py_XNewRef(f->waiters);
+        waiters = Py_XNewRef(fc_future_waiters(f));
     }
     FC_UNLOCK();
     if (state == FC_PENDING) {
@@ -84,7 +84,7 @@ fc_future_claim(fc_state *st, FutureObject *f, fc_task *task)
         /* Cancelled, or ended by somebody else. */
         fc_task_take(f, task);
     }
-    else if (f->condition != NULL) {
+    else if (f->holds & FC_HOLDS_CONDITION) {
         in_condition_mode = true;
     }
     else if (state == FC_PENDING) {
@@ -250,8 +250,7 @@ fc_future_finish(fc_state *st, FutureObject *f, PyObject *result,
 {
     PyObject *outcome = result != NULL ? result : exception;
     PyObject *waiters = NULL;
-    PyObject *old_result = NULL;
-    PyObject *old_exception = NULL;
+    PyObject *old_outcome = NULL;
     fc_task task = {0};
     bool in_condition_mode = false;
     int state = fc_future_state(st, f);
@@ -261,16 +260,21 @@ fc_future_finish(fc_state *st, FutureObject *f, PyObject *result,
     }
     FC_LOCK(f);
     state = fc_future_load_state(f);
-    if (f->condition != NULL) {
+    if (f->holds & FC_HOLDS_CONDITION) {
         in_condition_mode = true;
     }
     else if (!fc_state_is_done(state)) {
-        old_result = f->result;
-        old_exception = f->exception;
-        f->result = result != NULL ? fc_ref_give(result) : NULL;
-        /* None stands for no exception in the standard class too. */
-        f->exception = exception != NULL && exception != Py_None
-                           ? fc_ref_give(exception) : NULL;
+        old_outcome = f->outcome;
+        if (result != NULL) {
+            f->outcome = fc_ref_give(result);
+            f->holds = 0;
+        }
+        else {
+            /* None stands for no exception in the standard class too. */
+            bool none = exception == Py_None;
+            f->outcome = none ? NULL : fc_ref_give(exception);
+            f->holds = none ? 0 : FC_HOLDS_EXCEPTION;
+        }
         waiters = take_waiters(f);
         if (state == FC_PENDING) {
             /* By somebody else, before a worker came to it. */
@@ -292,8 +296,7 @@ fc_future_finish(fc_state *st, FutureObject *f, PyObject *result,
     if (fc_state_is_done(state)) {
         return raise_invalid_state(st, f, state);
     }
-    Py_XDECREF(old_result);
-    Py_XDECREF(old_exception);
+    Py_XDECREF(old_outcome);
     if (state == FC_PENDING) {
         fc_task_drop(&task);
     }
@@ -322,8 +325,9 @@ fc_future_cancel(fc_state *st, FutureObject *f)
     FC_LOCK(f);
     state = fc_future_load_state(f);
     queued = (f->flags & FC_FUTURE_QUEUED) != 0;
-    if (f->condition != NULL) {
-        condition = Py_NewRef(f->condition);
+    condition = Py_XNewRef(fc_future_condition(f));
+    if (condition != NULL) {
+        /* Under the condition. */
     }
     else if (state == FC_PENDING && queued) {
         fc_task_take(f, &task);

@@ -25,13 +25,16 @@ fc_future_add_waiter(fc_state *st, FutureObject *f, PyObject *waiter,
         if (settled ? fc_state_is_settled(state) : fc_state_is_done(state)) {
             /* Nothing to wait for. */
         }
-        else if (!settled && f->condition != NULL) {
+        else if (!settled && (f->holds & FC_HOLDS_CONDITION)) {
             /* In condition mode since the caller looked: result() is told by
              * the condition alone. */
         }
         else if (f->waiters == NULL) {
             f->waiters = Py_NewRef(waiter);
             added = 1;
+        }
+        else if (f->holds & FC_HOLDS_CONDITION) {
+            added = PyList_Append(fc_future_waiters(f), waiter) < 0 ? -1 : 1;
         }
         else if (spare == NULL && !PyList_CheckExact(f->waiters)) {
             retry = true;
@@ -58,13 +61,11 @@ fc_future_remove_waiter(fc_state *st, FutureObject *f, PyObject *waiter)
         old = waiter;
         f->waiters = NULL;
     }
+    else if (f->holds & FC_HOLDS_CONDITION) {
+        in_condition_mode = true;
+    }
     else if (f->waiters != NULL && PyList_CheckExact(f->waiters)) {
-        if (f->condition != NULL) {
-            in_condition_mode = true;
-        }
-        else {
-            status = fc_list_discard(f->waiters, waiter);
-        }
+        status = fc_list_discard(f->waiters, waiter);
     }
     FC_UNLOCK();
     Py_XDECREF(old);
@@ -132,7 +133,7 @@ fc_future_await(fc_state *st, FutureObject *f, PyObject *timeout)
     }
     PyObject *condition;
     FC_LOCK(f);
-    condition = Py_XNewRef(f->condition);
+    condition = Py_XNewRef(fc_future_condition(f));
     FC_UNLOCK();
     if (condition == NULL) {
         WaiterObject *w = fc_waiter_new(st, FC_WAITER_RESULT);
@@ -159,7 +160,7 @@ fc_future_await(fc_state *st, FutureObject *f, PyObject *timeout)
             return 1;
         }
         FC_LOCK(f);
-        condition = Py_XNewRef(f->condition);
+        condition = Py_XNewRef(fc_future_condition(f));
         FC_UNLOCK();
         if (condition == NULL) {
             return 0;
@@ -227,8 +228,9 @@ await_outcome(PyObject *self, PyObject *timeout, PyObject **result,
     int state = fc_future_load_state(f);
     if (state == FC_FINISHED) {
         FC_LOCK(f);
-        *exception = Py_XNewRef(f->exception);
-        *result = *exception == NULL ? Py_XNewRef(f->result) : NULL;
+        *exception = Py_XNewRef(fc_future_peek_exception(f));
+        *result =
+            *exception == NULL ? Py_XNewRef(fc_future_peek_result(f)) : NULL;
         FC_UNLOCK();
         return 0;
     }

@@ -7,7 +7,7 @@ fc_task_store(FutureObject *f, PyObject *fn, PyObject *const *args,
 {
     Py_ssize_t named = kwnames != NULL ? PyTuple_GET_SIZE(kwnames) : 0;
     Py_ssize_t total = nargs + named;
-    if (total <= FC_INLINE_ARGS) {
+    if (total + (named > 0) <= FC_INLINE_ARGS) {
         for (Py_ssize_t i = 0; i < total; i++) {
             f->args[i] = fc_ref_give(args[i]);
         }
@@ -25,21 +25,25 @@ fc_task_store(FutureObject *f, PyObject *fn, PyObject *const *args,
         f->nargs = FC_ARGS_IN_TUPLE;
     }
     f->fn = fc_ref_give(fn);
-    f->kwnames = named > 0 ? fc_ref_give(kwnames) : NULL;
+    if (named > 0) {
+        f->args[FC_INLINE_ARGS - 1] = fc_ref_give(kwnames);
+        f->flags |= FC_FUTURE_NAMED;
+    }
     return 0;
 }
 
 PyObject *
 fc_task_call(fc_task *task)
 {
-    size_t named =
-        task->kwnames != NULL ? (size_t)PyTuple_GET_SIZE(task->kwnames) : 0;
+    PyObject *kwnames = task->flags & FC_FUTURE_NAMED
+                            ? task->args[FC_INLINE_ARGS - 1] : NULL;
+    size_t named = kwnames != NULL ? (size_t)PyTuple_GET_SIZE(kwnames) : 0;
     if (task->nargs == FC_ARGS_IN_TUPLE) {
         PyObject *values = task->args[0];
         size_t total = (size_t)PyTuple_GET_SIZE(values);
         return PyObject_Vectorcall(task->fn,
                                    ((PyTupleObject *)values)->ob_item,
-                                   total - named, task->kwnames);
+                                   total - named, kwnames);
     }
     /* The free slot in front lets a bound method put its self there. */
     PyObject *stack[1 + FC_INLINE_ARGS];
@@ -50,5 +54,5 @@ fc_task_call(fc_task *task)
     return PyObject_Vectorcall(
         task->fn, stack + 1,
         ((size_t)task->nargs - named) | PY_VECTORCALL_ARGUMENTS_OFFSET,
-        task->kwnames);
+        kwnames);
 }

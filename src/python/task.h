@@ -3,8 +3,9 @@
  *
  * Up to FC_INLINE_ARGS values are stored in the future itself, which makes
  * a submitted task one allocation; more of them go into one tuple.  Values
- * of keyword arguments follow the positional ones, their names are the tuple
- * that the caller's vectorcall brought.
+ * of keyword arguments follow the positional ones.  Their names are the tuple
+ * that the caller's vectorcall brought, in the last slot, which the values
+ * then have to leave free.
  */
 #ifndef FC_TASK_H
 #define FC_TASK_H
@@ -14,7 +15,6 @@
 typedef struct fc_task {
     PyObject *fn;
     PyObject *args[FC_INLINE_ARGS];
-    PyObject *kwnames;
     uint8_t nargs;
     uint8_t flags;
 } fc_task;
@@ -30,11 +30,9 @@ static inline void
 fc_task_take(FutureObject *f, fc_task *task)
 {
     task->fn = f->fn;
-    task->kwnames = f->kwnames;
     task->nargs = f->nargs;
     task->flags = f->flags;
     f->fn = NULL;
-    f->kwnames = NULL;
     for (int i = 0; i < FC_INLINE_ARGS; i++) {
         task->args[i] = f->args[i];
         f->args[i] = NULL;
@@ -49,7 +47,6 @@ fc_task_drop(fc_task *task)
     for (int i = 0; i < FC_INLINE_ARGS; i++) {
         Py_CLEAR(task->args[i]);
     }
-    Py_CLEAR(task->kwnames);
 }
 
 /* Call it: a new reference, or NULL with an exception. */

@@ -406,6 +406,62 @@ def test_assigned_falsy_and_odd_values(new):
     assert outcome(future.result) == ("Oops", "assigned")
 
 
+@pytest.mark.parametrize("with_condition", [False, True])
+def test_result_and_exception_are_assigned_apart_from_each_other(
+    new, rng, with_condition
+):
+    """Neither assignment changes what the other attribute holds."""
+    future = new()
+    if with_condition:
+        condition = future._condition
+        future._waiters.append(waiter := Waiter())
+    values = {"_result": None, "_exception": None}
+    for _ in range(200):
+        name = rng.choice(list(values))
+        values[name] = rng.choice([None, 0, "a", Oops("b"), ["c"]])
+        setattr(future, name, values[name])
+        assert future._result is values["_result"]
+        assert future._exception is values["_exception"]
+    future._result, future._exception = "left", Oops("wins")
+    future._state = "FINISHED"
+    assert outcome(future.result) == ("Oops", "wins")
+    assert future._result == "left"
+    future._exception = None
+    assert future.result() == "left"
+    if with_condition:
+        assert future._condition is condition
+        assert future._waiters == [waiter]
+
+
+def test_the_condition_and_the_waiters_are_assigned_apart_from_each_other(new):
+    future = new()
+    first, second = Waiter(), Waiter()
+    future._waiters = [first]
+    mine = threading.Condition()
+    future._condition = mine
+    assert future._waiters == [first]
+    future._waiters = [first, second]
+    assert future._condition is mine
+    future._condition = another = threading.Condition()
+    assert future._condition is another
+    future._waiters.reverse()
+    future.set_result(1)
+    assert first.calls == second.calls == [("result", future)]
+    assert future._waiters == [second, first]
+
+
+def test_an_end_replaces_what_was_assigned(new):
+    for end in ("set_result", "set_exception"):
+        future = new()
+        future._result, future._exception = "before", Oops("before")
+        getattr(future, end)(Oops("after"))
+        assert str(future._result if end == "set_result" else future._exception) == (
+            "after"
+        )
+        old = future._exception if end == "set_result" else future._result
+        assert old is None or str(old) == "before"
+
+
 def test_names_of_the_private_attributes_are_found(new):
     names = dir(new())
     for name in ATTRIBUTES:
