@@ -418,18 +418,26 @@ def test_the_collector_sees_what_a_pending_task_holds(futures):
 
 @pytest.mark.stress
 def test_collections_while_tasks_run(futures, fast_switch):
-    """Threads collect while others submit, run and drop cyclic futures."""
+    """A thread collects while others submit, run and drop cyclic futures.
+
+    It pauses in between: without a GIL a collection stops the other threads, and
+    one that collects without end can keep them from ever being woken between
+    two collections (3.13t; the standard pool takes as long).
+    """
     stop = threading.Event()
+    collections = 0
 
     def collect():
-        while not stop.is_set():
+        nonlocal collections
+        while not stop.wait(0.0002):
             gc.collect()
+            collections += 1
 
     collector = Call(collect)
     alive = []
     try:
         with futures.ThreadPoolExecutor(3) as pool:
-            for _ in range(20):
+            while collections < 100:
                 batch = [pool.submit(dict) for _ in range(50)]
                 for future in batch:
                     future.result(20)["future"] = future
