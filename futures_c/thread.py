@@ -151,7 +151,10 @@ class _WorkerThread(threading.Thread):
         return self._starter == threading.get_ident() and not self._started.is_set()
 
     def _await_start(self, timeout: float | None = None) -> None:
-        if threading.current_thread() is self or self._is_mine_to_start():
+        # Event.wait() may leave the event locked where memory runs out.
+        if self._started.is_set() or self._is_mine_to_start():
+            return
+        if threading.current_thread() is self:
             return
         end = None if timeout is None else time.monotonic() + timeout
         while not self._is_abandoned():

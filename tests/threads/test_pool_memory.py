@@ -474,6 +474,53 @@ print("consistent")
     assert outcome.check().lines == ["consistent"]
 
 
+@needs_gil
+@pytest.mark.fault("MemoryError in shutdown")
+@pytest.mark.parametrize("options", ["", "cancel_futures=True", "False"])
+def test_shutdown_without_memory_can_be_called_again(futures, script, options):
+    """threading's own locks may stay locked where memory runs out within them."""
+    outcome = script(
+        NO_MEMORY
+        + f"""
+raised = 0
+for k in range(60):
+    pool = futures.ThreadPoolExecutor(2)
+    gates = [threading.Lock() for _ in range(2)]
+    running = []
+    for gate in gates:
+        gate.acquire()
+        running += [pool.submit(gate.acquire, True, 20)]
+    queued = [pool.submit(abs, -i) for i in range(4)]
+    while not all(future.running() for future in running):
+        pass
+    if {options!r} != "False":
+        for gate in gates:
+            gate.release()
+    try:
+        fails_at(k, lambda: pool.shutdown({options}))
+    except MemoryError:
+        raised += 1
+    for gate in gates:
+        if gate.locked() and not all(future.done() for future in running):
+            try:
+                gate.release()
+            except RuntimeError:
+                pass
+    for future in queued:
+        try:
+            assert future.result(20) in range(4)
+        except (futures.CancelledError, MemoryError):
+            pass
+    pool.shutdown()
+    assert not any(thread.is_alive() for thread in pool._threads)
+assert raised
+print("consistent")
+""",
+    )
+    assert outcome.check().lines == ["consistent"]
+
+
+
 @pytest.mark.skipif(not hasattr(sys, "gettotalrefcount"), reason="needs a debug build")
 @pytest.mark.parametrize("what", ["submit", "map", "error", "cancel", "pool"])
 def test_no_reference_is_leaked(futures, what):
