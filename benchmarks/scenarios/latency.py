@@ -6,10 +6,11 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from statistics import median
 from time import perf_counter_ns, sleep
+from typing import Any
 
 from ..meter import Meter, start_workers
 from ..rivals import Loop, Rival
@@ -125,36 +126,46 @@ def sleeps(
     return [body()]
 
 
-def blocking(
-    rival: Rival, meter: Meter, *, workers: int, seconds: float
+def _beyond(
+    rival: Rival,
+    meter: Meter,
+    workers: int,
+    seconds: float,
+    sleep_all: Callable[[Any], object],
 ) -> list[float]:
-    """Give each idle worker one sleep; time beyond the sleep itself."""
+    """Time *sleep_all* on a pool whose workers are idle, beyond the sleep itself."""
     with rival.pool(workers) as pool:
         start_workers(rival, pool, workers)
 
         def body() -> float:
             sleep(SETTLE_SECONDS)
             begin = perf_counter_ns()
-            rival.results(rival.submit_each(pool, sleep, [seconds] * workers))
+            sleep_all(pool)
             return perf_counter_ns() - begin - seconds * 1e9
 
         return meter.repeat(body)
+
+
+def blocking(
+    rival: Rival, meter: Meter, *, workers: int, seconds: float
+) -> list[float]:
+    """Give each idle worker one sleep; time beyond the sleep itself."""
+
+    def sleep_all(pool: Any) -> None:
+        rival.results(rival.submit_each(pool, sleep, [seconds] * workers))
+
+    return _beyond(rival, meter, workers, seconds, sleep_all)
 
 
 def mapped_sleep(
     rival: Rival, meter: Meter, *, workers: int, seconds: float
 ) -> list[float]:
     """Map sleep over as many items as there are idle workers; time beyond it."""
-    with rival.pool(workers) as pool:
-        start_workers(rival, pool, workers)
 
-        def body() -> float:
-            sleep(SETTLE_SECONDS)
-            begin = perf_counter_ns()
-            rival.map(pool, sleep, [seconds] * workers)
-            return perf_counter_ns() - begin - seconds * 1e9
+    def sleep_all(pool: Any) -> None:
+        rival.map(pool, sleep, [seconds] * workers)
 
-        return meter.repeat(body)
+    return _beyond(rival, meter, workers, seconds, sleep_all)
 
 
 # A neighbour ends when its parent has gone, and after two minutes in any case.

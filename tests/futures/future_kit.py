@@ -194,6 +194,68 @@ class ForeignFuture:
             self._condition.notify_all()
 
 
+class BreakingCondition:
+    """A condition that raises *error* once it has been taken *left* times."""
+
+    def __init__(self, error: BaseException | None = None, left: float = 0) -> None:
+        """Begin free; without *error* it never breaks, until that is assigned."""
+        self.lock = threading.RLock()
+        self.error = error
+        self.left = left
+
+    def acquire(self) -> bool:
+        """Take it, or raise."""
+        if self.error is not None and self.left <= 0:
+            raise self.error
+        self.left -= 1
+        return self.lock.acquire()
+
+    def release(self) -> None:
+        """Give it back."""
+        self.lock.release()
+
+    def __enter__(self) -> bool:
+        """Take it, or raise."""
+        return self.acquire()
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Give it back."""
+        self.release()
+
+
+def take_all(iterator: Iterator[Any], got: list[Any]) -> None:
+    """Take what is left, together with other threads."""
+    while True:
+        try:
+            got.append(next(iterator))
+        except StopIteration:
+            return
+        except ValueError as exc:
+            # A generator tells the second thread to come back later.
+            assert "already executing" in str(exc)
+            time.sleep(0.0005)
+
+
+class Relay:
+    """Inputs that each wait until the item before has run."""
+
+    def __init__(self, count: int) -> None:
+        """Begin with none of *count* items run."""
+        self.done = [threading.Event() for _ in range(count)]
+
+    def draw(self) -> Iterator[int]:
+        """Yield the inputs."""
+        for number in range(len(self.done)):
+            if number:
+                assert self.done[number - 1].wait(20)
+            yield number
+
+    def work(self, number: int) -> int:
+        """Run one item."""
+        self.done[number].set()
+        return number
+
+
 @contextmanager
 def gate() -> Iterator[threading.Event]:
     """Give an event that tasks may wait for; it is set on the way out."""

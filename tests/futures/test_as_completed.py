@@ -8,6 +8,7 @@ import weakref
 
 import pytest
 from future_kit import (
+    BreakingCondition,
     Call,
     ForeignFuture,
     Oops,
@@ -16,6 +17,7 @@ from future_kit import (
     outcome,
     pause,
     put_in_state,
+    take_all,
 )
 
 ENDS = ("result", "exception", "notified")
@@ -402,31 +404,9 @@ def test_close_takes_the_waiters_away(futures, make):
     fs[0].set_result(1)
 
 
-class Breaking:
-    """A condition that can be made to fail when it is taken."""
-
-    def __init__(self):
-        self.lock = threading.RLock()
-        self.error = None
-
-    def acquire(self):
-        if self.error is not None:
-            raise self.error
-        return self.lock.acquire()
-
-    def release(self):
-        self.lock.release()
-
-    def __enter__(self):
-        return self.acquire()
-
-    def __exit__(self, *exc_info):
-        self.release()
-
-
 def breaking_future():
     future = ForeignFuture()
-    future._condition = Breaking()
+    future._condition = BreakingCondition()
     return future
 
 
@@ -602,18 +582,7 @@ def test_from_several_threads(futures, make):
     iterator = futures.as_completed(fs, 20)
     got = []
 
-    def take():
-        while True:
-            try:
-                got.append(next(iterator))
-            except StopIteration:
-                return
-            except ValueError as exc:
-                # A generator tells the second thread to come back later.
-                assert "already executing" in str(exc)
-                time.sleep(0.0005)
-
-    calls = [Call(take) for _ in range(3)]
+    calls = [Call(take_all, iterator, got) for _ in range(3)]
     for future in fs:
         future.set_result(1)
     for call in calls:

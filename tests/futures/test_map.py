@@ -9,7 +9,7 @@ import threading
 import time
 
 import pytest
-from future_kit import Call, Oops, gate, outcome, pause
+from future_kit import Call, Oops, Relay, gate, outcome, pause, take_all
 
 
 @pytest.fixture(params=[1, 2, 4])
@@ -263,18 +263,7 @@ def test_from_two_threads(pool):
         pytest.skip("a generator that threads share crashes free-threaded 3.13")
     got = []
 
-    def take():
-        while True:
-            try:
-                got.append(next(iterator))
-            except StopIteration:
-                return
-            except ValueError as exc:
-                # A generator tells the second thread to come back later.
-                assert "already executing" in str(exc)
-                time.sleep(0.0005)
-
-    calls = [Call(take) for _ in range(3)]
+    calls = [Call(take_all, iterator, got) for _ in range(3)]
     for call in calls:
         assert call.end() == ("returned", None)
     assert sorted(got) == list(range(300))
@@ -311,19 +300,8 @@ def test_the_input_is_drawn_by_the_caller(pool):
 
 def test_items_start_as_soon_as_they_are_drawn(pool):
     """The input may wait for what earlier items do."""
-    done = [threading.Event() for _ in range(5)]
-
-    def draw():
-        for number in range(5):
-            if number:
-                assert done[number - 1].wait(20)
-            yield number
-
-    def work(number):
-        done[number].set()
-        return number
-
-    assert list(pool.map(work, draw())) == list(range(5))
+    relay = Relay(5)
+    assert list(pool.map(relay.work, relay.draw())) == list(range(5))
 
 
 def test_the_input_may_use_the_pool(pool):

@@ -8,7 +8,7 @@ import threading
 import weakref
 
 import pytest
-from future_kit import Call, Oops, Thing, finish, free_threaded, gate
+from future_kit import Call, Oops, Relay, Thing, finish, free_threaded, gate
 from support.waiting import collected, dropped
 
 pytestmark = pytest.mark.usefixtures("has_buffersize")
@@ -132,20 +132,9 @@ def test_the_input_is_drawn_by_whoever_asks(futures):
 
 
 def test_an_input_that_waits_for_earlier_items(futures):
-    done = [threading.Event() for _ in range(6)]
-
-    def draw():
-        for number in range(6):
-            if number:
-                assert done[number - 1].wait(20)
-            yield number
-
-    def work(number):
-        done[number].set()
-        return number
-
+    relay = Relay(6)
     with futures.ThreadPoolExecutor(1) as pool:
-        assert list(pool.map(work, draw(), buffersize=3)) == list(range(6))
+        assert list(pool.map(relay.work, relay.draw(), buffersize=3)) == list(range(6))
 
 
 def test_an_error_of_the_input_comes_out_of_next(futures):

@@ -6,6 +6,7 @@ import time
 
 import pytest
 from future_kit import (
+    BreakingCondition,
     Call,
     ForeignFuture,
     Oops,
@@ -398,34 +399,12 @@ def test_foreign_futures_that_are_done(futures):
     assert pending._waiters == []
 
 
-class Failing:
-    """A condition that can be taken twice, and then no more."""
-
-    def __init__(self):
-        self._lock = threading.RLock()
-        self._left = 2
-
-    def acquire(self):
-        self._left -= 1
-        if self._left < 0:
-            raise OSError("gone")
-        return self._lock.acquire()
-
-    def release(self):
-        self._lock.release()
-
-    def __enter__(self):
-        return self.acquire()
-
-    def __exit__(self, *exc_info):
-        self.release()
-
-
 def test_a_failing_removal_leaves_nothing_locked_behind(ours):
     """What one future's condition raises comes out, and the others are left clean."""
     failing = [ForeignFuture() for _ in range(2)]
     for future in failing:
-        future._condition = Failing()
+        # Taken to ask and to add the waiter, and then no more.
+        future._condition = BreakingCondition(OSError("gone"), left=2)
     sound = [concurrent.futures.Future() for _ in range(3)]
     sound += [ForeignFuture() for _ in range(3)]
     with pytest.raises(OSError, match="gone"):

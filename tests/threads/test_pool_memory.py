@@ -520,7 +520,6 @@ print("consistent")
     assert outcome.check().lines == ["consistent"]
 
 
-
 @pytest.mark.skipif(not hasattr(sys, "gettotalrefcount"), reason="needs a debug build")
 @pytest.mark.parametrize("what", ["submit", "map", "error", "cancel", "pool"])
 def test_no_reference_is_leaked(futures, what):
