@@ -167,8 +167,9 @@ class _WorkerThread(threading.Thread):
         if timeout is None:
             self._await_start()
         else:
+            timeout = max(timeout, 0)
             end = time.monotonic() + timeout
-            self._await_start(max(timeout, 0))
+            self._await_start(timeout)
             timeout = max(end - time.monotonic(), 0)
         if self._is_abandoned() and not self._started.is_set():
             return

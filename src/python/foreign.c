@@ -75,8 +75,8 @@ foreign_settled(fc_state *st, PyObject *future)
     return foreign_unlock(st, condition, foreign_settled_locked(st, future));
 }
 
-static int
-foreign_add_waiter(fc_state *st, PyObject *future, PyObject *waiter)
+int
+fc_foreign_add_waiter(fc_state *st, PyObject *future, PyObject *waiter)
 {
     PyObject *condition = foreign_lock(st, future);
     if (condition == NULL) {
@@ -111,10 +111,8 @@ fc_foreign_remove_waiter(fc_state *st, PyObject *future, PyObject *waiter)
     if (waiters == NULL) {
         status = -1;
     }
-    else if (PyList_CheckExact(waiters)) {
-        status = fc_list_discard(waiters, waiter);
-    }
     else {
+        /* By its own method: without a GIL others may change it, too. */
         PyObject *done =
             PyObject_CallMethodOneArg(waiters, st->str_remove, waiter);
         status = done != NULL ? 0 : -1;
@@ -146,7 +144,7 @@ fc_any_add_waiter(fc_state *st, PyObject *future, PyObject *waiter)
     if (fc_is_future(st, future)) {
         return fc_future_add_waiter(st, (FutureObject *)future, waiter, true);
     }
-    return foreign_add_waiter(st, future, waiter);
+    return fc_foreign_add_waiter(st, future, waiter);
 }
 
 int

@@ -21,10 +21,11 @@ int fc_any_remove_waiter(fc_state *st, PyObject *future, PyObject *waiter);
 int fc_any_raised(fc_state *st, PyObject *future);
 
 /* The same for one that is locked by its `_condition`. */
+int fc_foreign_add_waiter(fc_state *st, PyObject *future, PyObject *waiter);
 int fc_foreign_remove_waiter(fc_state *st, PyObject *future,
                              PyObject *waiter);
 
-/* Remove `item`, by identity, from a list that may hold it. */
+/* Remove `item`, by identity, from a list of ours that may hold it. */
 int fc_list_discard(PyObject *list, PyObject *item);
 
 #endif /* FC_FOREIGN_H */

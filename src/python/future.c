@@ -107,8 +107,11 @@ future_reset(FutureObject *f)
     if (fc_state_is_done(fc_future_load_state(f))) {
         old[2] = f->waiters;
         f->waiters = NULL;
-        f->flags = 0;
         f->holds = 0;
+        if (f->fn == NULL && f->args[0] == NULL) {
+            /* No executor's any more; else the flags belong to the task. */
+            f->flags = 0;
+        }
     }
     atomic_store_explicit(&f->state, FC_PENDING, memory_order_release);
     FC_UNLOCK();
@@ -139,7 +142,12 @@ future_tp_init(PyObject *self, PyObject *args, PyObject *kwargs)
         return -1;
     }
     FutureObject *f = (FutureObject *)self;
-    if (fc_future_load_state(f) != FC_PENDING || f->callbacks != NULL) {
+    bool is_fresh;
+    FC_LOCK(f);
+    is_fresh = fc_future_load_state(f) == FC_PENDING && f->callbacks == NULL
+               && f->outcome == NULL;
+    FC_UNLOCK();
+    if (!is_fresh) {
         future_reset(f);
     }
     return 0;

@@ -18,9 +18,10 @@
  *
  * Condition mode.  Foreign code may ask for `_condition`, `_waiters` or
  * `_done_callbacks` and use them as the standard module does.  From the
- * moment that `_condition` has been asked for, the future is completed by
- * the standard class's own methods, which lock it; natively parked waiters
- * have been woken then and wait again, on the condition.
+ * moment that one of the first two has been asked for, the future is
+ * completed by the standard class's own methods, which lock the condition;
+ * natively parked waiters have been woken then and wait again, on the
+ * condition.
  *
  * Every field below `PyObject_HEAD` is guarded by the object's lock
  * (FC_LOCK; the GIL where there is one), except where it says otherwise.
@@ -226,8 +227,8 @@ PyObject *fc_future_exception(PyObject *self, PyObject *const *args,
                               Py_ssize_t nargs, PyObject *kwnames);
 
 /* Register `waiter` with a future that is not settled (`settled` false: not
- * done, nor in condition mode).  1: registered; 0: it is; -1: exception.  fc_future_remove_waiter() takes
- * it off again, wherever it is. */
+ * done, nor in condition mode).  1: registered; 0: it is; -1: exception.
+ * fc_future_remove_waiter() takes it off again, wherever it is. */
 int fc_future_add_waiter(fc_state *st, FutureObject *f, PyObject *waiter,
                          bool settled);
 int fc_future_remove_waiter(fc_state *st, FutureObject *f, PyObject *waiter);

@@ -4,8 +4,6 @@
 #include "python/future.h"
 #include "python/waiter.h"
 
-#include <stdint.h>
-
 int
 fc_slot_make_list(PyObject **slot, PyObject **spare)
 {
@@ -33,15 +31,10 @@ cannot_delete(void)
 
 /* --- `_waiters`, `_done_callbacks` and `_condition` --------------------------- */
 
-/* Closures of the getters and setters that serve two attributes. */
-enum { IS_WAITERS = 1, IS_EXCEPTION = 1 };
-
 static PyObject *
-future_get_list(PyObject *self, void *closure)
+future_get_callbacks(PyObject *self, void *Py_UNUSED(closure))
 {
     FutureObject *f = (FutureObject *)self;
-    bool is_waiters = (uintptr_t)closure == IS_WAITERS;
-    PyObject **slot = is_waiters ? &f->waiters : &f->callbacks;
     PyObject *list = NULL;
     PyObject *spare = PyList_New(0);
     if (spare == NULL) {
@@ -49,52 +42,45 @@ future_get_list(PyObject *self, void *closure)
     }
     fc_future_track(f);
     FC_LOCK(f);
-    if (is_waiters && (f->holds & FC_HOLDS_CONDITION)) {
-        list = Py_NewRef(fc_future_waiters(f));
-    }
-    else if (fc_slot_make_list(slot, &spare) == 0) {
-        list = Py_NewRef(*slot);
+    if (fc_slot_make_list(&f->callbacks, &spare) == 0) {
+        list = Py_NewRef(f->callbacks);
     }
     FC_UNLOCK();
     Py_XDECREF(spare);
     return list;
 }
 
-static int
-future_set_list(PyObject *self, PyObject *value, void *closure)
+/* Whether `value` can be assigned to the attribute `name`. */
+static bool
+is_list(PyObject *value, const char *name)
 {
-    FutureObject *f = (FutureObject *)self;
-    bool is_waiters = (uintptr_t)closure == IS_WAITERS;
-    PyObject **slot = is_waiters ? &f->waiters : &f->callbacks;
-    PyObject *old;
     if (value == NULL) {
-        return cannot_delete();
+        (void)cannot_delete();
+        return false;
     }
     if (!PyList_CheckExact(value)) {
-        PyErr_Format(PyExc_TypeError, "%s must be a list, not %.200s",
-                     is_waiters ? "_waiters" : "_done_callbacks",
+        PyErr_Format(PyExc_TypeError, "%s must be a list, not %.200s", name,
                      Py_TYPE(value)->tp_name);
-        return -1;
+        return false;
     }
-    PyObject *pair = PyTuple_New(2);
-    if (pair == NULL) {
+    return true;
+}
+
+static int
+future_set_callbacks(PyObject *self, PyObject *value,
+                     void *Py_UNUSED(closure))
+{
+    FutureObject *f = (FutureObject *)self;
+    PyObject *old;
+    if (!is_list(value, "_done_callbacks")) {
         return -1;
     }
     fc_future_track(f);
     FC_LOCK(f);
-    old = *slot;
-    if (is_waiters && (f->holds & FC_HOLDS_CONDITION)) {
-        PyTuple_SET_ITEM(pair, 0, Py_NewRef(fc_future_condition(f)));
-        PyTuple_SET_ITEM(pair, 1, Py_NewRef(value));
-        *slot = pair;
-        pair = NULL;
-    }
-    else {
-        *slot = Py_NewRef(value);
-    }
+    old = f->callbacks;
+    f->callbacks = Py_NewRef(value);
     FC_UNLOCK();
     Py_XDECREF(old);
-    Py_XDECREF(pair);
     return 0;
 }
 
@@ -128,8 +114,11 @@ enter_condition_mode(FutureObject *f, PyObject *condition, bool replace)
         f->holds |= FC_HOLDS_CONDITION;
         pair = NULL;
         now = Py_NewRef(condition);
-        /* Those parked in result() wait again, on the condition. */
-        fc_waiters_release_sleepers(st, list, &due);
+        if (!inside) {
+            /* Those parked in result() wait again, on the condition.  The
+             * list is still ours alone. */
+            fc_waiters_release_sleepers(st, list, &due);
+        }
     }
     FC_UNLOCK();
     fc_due_fire(&due);
@@ -172,6 +161,53 @@ future_set_condition(PyObject *self, PyObject *value,
     return now != NULL ? 0 : -1;
 }
 
+/* Whoever reaches for the waiters may change them as the standard module does,
+ * under the condition: so they are his only in condition mode, where result()
+ * does without them. */
+static PyObject *
+future_get_waiters(PyObject *self, void *Py_UNUSED(closure))
+{
+    PyObject *condition = future_get_condition(self, NULL);
+    if (condition == NULL) {
+        return NULL;
+    }
+    Py_DECREF(condition);
+    FutureObject *f = (FutureObject *)self;
+    PyObject *list;
+    FC_LOCK(f);
+    list = Py_XNewRef(fc_future_waiters(f));
+    FC_UNLOCK();
+    /* NULL: by __init__() in another thread, a moment ago. */
+    return list != NULL ? list : PyList_New(0);
+}
+
+static int
+future_set_waiters(PyObject *self, PyObject *value, void *Py_UNUSED(closure))
+{
+    if (!is_list(value, "_waiters")) {
+        return -1;
+    }
+    PyObject *pair = PyTuple_New(2);
+    PyObject *condition =
+        pair != NULL ? future_get_condition(self, NULL) : NULL;
+    if (condition == NULL) {
+        Py_XDECREF(pair);
+        return -1;
+    }
+    FutureObject *f = (FutureObject *)self;
+    PyObject *old = pair;
+    PyTuple_SET_ITEM(pair, 0, condition);
+    PyTuple_SET_ITEM(pair, 1, Py_NewRef(value));
+    FC_LOCK(f);
+    if (f->holds & FC_HOLDS_CONDITION) {
+        old = f->waiters;
+        f->waiters = pair;
+    }
+    FC_UNLOCK();
+    Py_DECREF(old);
+    return 0;
+}
+
 /* --- `_state`, `_result` and `_exception` --------------------------------------- */
 
 static PyObject *
@@ -187,8 +223,10 @@ future_set_state(PyObject *self, PyObject *value, void *Py_UNUSED(closure))
 {
     fc_state *st = fc_state_of(self);
     FutureObject *f = (FutureObject *)self;
-    for (int state = FC_PENDING; value != NULL && state <= FC_FINISHED;
-         state++) {
+    if (value == NULL) {
+        return cannot_delete();
+    }
+    for (int state = FC_PENDING; state <= FC_FINISHED; state++) {
         int equal =
             PyObject_RichCompareBool(value, st->state_names[state], Py_EQ);
         if (equal < 0) {
@@ -204,20 +242,19 @@ future_set_state(PyObject *self, PyObject *value, void *Py_UNUSED(closure))
     }
     PyErr_Format(PyExc_ValueError,
                  "_state must be one of the states of a future, not %R",
-                 value != NULL ? value : Py_None);
+                 value);
     return -1;
 }
 
-/* `_result` and `_exception`, None where nothing is there. */
+/* `_result` and, with a closure, `_exception`; None where nothing is there. */
 static PyObject *
 future_get_outcome(PyObject *self, void *closure)
 {
     FutureObject *f = (FutureObject *)self;
     PyObject *value;
     FC_LOCK(f);
-    value = Py_XNewRef((uintptr_t)closure == IS_EXCEPTION
-                           ? fc_future_peek_exception(f)
-                           : fc_future_peek_result(f));
+    value = Py_XNewRef(closure != NULL ? fc_future_peek_exception(f)
+                                       : fc_future_peek_result(f));
     FC_UNLOCK();
     return value != NULL ? value : Py_NewRef(Py_None);
 }
@@ -227,7 +264,7 @@ static int
 future_set_outcome(PyObject *self, PyObject *value, void *closure)
 {
     FutureObject *f = (FutureObject *)self;
-    bool is_exception = (uintptr_t)closure == IS_EXCEPTION;
+    bool is_exception = closure != NULL;
     if (value == NULL) {
         return cannot_delete();
     }
@@ -292,11 +329,11 @@ PyGetSetDef fc_future_getset[] = {
     {"_state", future_get_state, future_set_state, NULL, NULL},
     {"_result", future_get_outcome, future_set_outcome, NULL, NULL},
     {"_exception", future_get_outcome, future_set_outcome, NULL,
-     (void *)IS_EXCEPTION},
+     "exception"},
     {"_condition", future_get_condition, future_set_condition, NULL, NULL},
-    {"_waiters", future_get_list, future_set_list, NULL,
-     (void *)IS_WAITERS},
-    {"_done_callbacks", future_get_list, future_set_list, NULL, NULL},
+    {"_waiters", future_get_waiters, future_set_waiters, NULL, NULL},
+    {"_done_callbacks", future_get_callbacks, future_set_callbacks, NULL,
+     NULL},
     {"__dict__", future_get_dict, future_set_dict, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

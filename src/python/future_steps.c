@@ -20,6 +20,36 @@ std_method(fc_state *st, FutureObject *f, const char *name, PyObject *arg)
                                arg != NULL ? "OO" : "O", (PyObject *)f, arg);
 }
 
+/* Tell the waiters of a future that cancel() has ended.  With the standard
+ * module a worker does it and logs what a waiter raises; cancel() goes on.
+ * Returns what no `except Exception` catches, to be raised at the end. */
+static PyObject *
+tell_cancelled(fc_state *st, PyObject *waiters, FutureObject *f, fc_due *due)
+{
+    if (fc_notify_waiters(st, waiters, f, st->str_add_cancelled, due) == 0) {
+        return NULL;
+    }
+    if (!PyErr_ExceptionMatches(PyExc_Exception)) {
+        return fc_exception_take();
+    }
+    fc_log_exception(st, "critical", "Exception in worker", NULL);
+    return NULL;
+}
+
+/* Run the callbacks and raise `raised` (NULL: nothing), or return 1. */
+static int
+end_cancel(fc_state *st, FutureObject *f, PyObject *raised)
+{
+    if (fc_future_invoke_callbacks(st, f) < 0) {
+        fc_exception_keep(&raised);
+    }
+    if (raised != NULL) {
+        fc_exception_restore(raised);
+        return -1;
+    }
+    return 1;
+}
+
 /* cancel() of a queued future in condition mode: one step where the
  * standard class takes two. */
 static int
@@ -28,7 +58,7 @@ cancel_under_condition(fc_state *st, FutureObject *f, PyObject *condition)
     fc_due due = {0};
     fc_task task = {0};
     int state;
-    int status = 1;
+    PyObject *raised = NULL;
     PyObject *waiters = NULL;
     PyObject *done = PyObject_CallMethodNoArgs(condition, st->str_acquire);
     if (done == NULL) {
@@ -44,31 +74,29 @@ cancel_under_condition(fc_state *st, FutureObject *f, PyObject *condition)
     }
     FC_UNLOCK();
     if (state == FC_PENDING) {
-        status = fc_notify_waiters(st, waiters, f, st->str_add_cancelled,
-                                   &due) < 0 ? -1 : 1;
+        raised = tell_cancelled(st, waiters, f, &due);
         Py_XDECREF(waiters);
-        if (status >= 0) {
-            done = PyObject_CallMethodNoArgs(condition, st->str_notify_all);
-            status = done != NULL ? 1 : -1;
-            Py_XDECREF(done);
+        done = PyObject_CallMethodNoArgs(condition, st->str_notify_all);
+        if (done == NULL) {
+            fc_exception_keep(&raised);
         }
+        Py_XDECREF(done);
     }
-    PyObject *raised = status < 0 ? fc_exception_take() : NULL;
     done = PyObject_CallMethodNoArgs(condition, st->str_release);
-    Py_XDECREF(done);
-    if (raised != NULL) {
-        fc_exception_restore(raised);
+    if (done == NULL) {
+        fc_exception_keep(&raised);
     }
+    Py_XDECREF(done);
     fc_due_fire(&due);
     fc_task_drop(&task);
-    if (status < 0 || done == NULL) {
+    if (state == FC_PENDING) {
+        return end_cancel(st, f, raised);
+    }
+    if (raised != NULL) {
+        fc_exception_restore(raised);
         return -1;
     }
-    if (state == FC_PENDING && fc_future_run_callbacks(st, f) < 0) {
-        return -1;
-    }
-    return fc_state_is_done(state) ? state != FC_FINISHED
-                                   : state == FC_PENDING;
+    return fc_state_is_done(state) && state != FC_FINISHED;
 }
 
 /* --- claim ------------------------------------------------------------------- */
@@ -169,15 +197,11 @@ fc_notify_waiters(fc_state *st, PyObject *waiters, FutureObject *f,
     return 0;
 }
 
-/* Take the waiters off a future that has ended.  A list may have been seen
- * by foreign code, which expects to find its waiters in it: it stays. */
+/* Take the waiters off a future that has ended.  Not in condition mode. */
 static PyObject *
 take_waiters(FutureObject *f)
 {
     PyObject *waiters = f->waiters;
-    if (waiters != NULL && PyList_CheckExact(waiters)) {
-        return Py_NewRef(waiters);
-    }
     f->waiters = NULL;
     return waiters;
 }
@@ -320,8 +344,12 @@ fc_future_cancel(fc_state *st, FutureObject *f)
     PyObject *condition = NULL;
     PyObject *waiters = NULL;
     bool queued;
-    (void)fc_future_state(st, f);
-    int state;
+    int state = fc_future_state(st, f);
+    if (fc_state_is_done(state)) {
+        /* Also in a forked child, where nobody may ever give the condition
+         * back. */
+        return state != FC_FINISHED;
+    }
     FC_LOCK(f);
     state = fc_future_load_state(f);
     queued = (f->flags & FC_FUTURE_QUEUED) != 0;
@@ -365,13 +393,9 @@ fc_future_cancel(fc_state *st, FutureObject *f)
     if (state != FC_PENDING) {
         return state == FC_CANCELLED || state == FC_NOTIFIED;
     }
-    int status = fc_notify_waiters(st, waiters, f, st->str_add_cancelled,
-                                   &due);
+    PyObject *raised = tell_cancelled(st, waiters, f, &due);
     Py_XDECREF(waiters);
     fc_due_fire(&due);
     fc_task_drop(&task);
-    if (status < 0) {
-        return -1;
-    }
-    return fc_future_invoke_callbacks(st, f) < 0 ? -1 : 1;
+    return end_cancel(st, f, raised);
 }

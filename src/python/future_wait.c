@@ -13,6 +13,7 @@ fc_future_add_waiter(fc_state *st, FutureObject *f, PyObject *waiter,
 {
     int added = 0;
     bool retry = false;
+    bool in_condition_mode = false;
     PyObject *spare = NULL;
     int state = fc_future_state(st, f);
     do {
@@ -34,7 +35,7 @@ fc_future_add_waiter(fc_state *st, FutureObject *f, PyObject *waiter,
             added = 1;
         }
         else if (f->holds & FC_HOLDS_CONDITION) {
-            added = PyList_Append(fc_future_waiters(f), waiter) < 0 ? -1 : 1;
+            in_condition_mode = true;
         }
         else if (spare == NULL && !PyList_CheckExact(f->waiters)) {
             retry = true;
@@ -47,6 +48,9 @@ fc_future_add_waiter(fc_state *st, FutureObject *f, PyObject *waiter,
         FC_UNLOCK();
     } while (retry);
     Py_XDECREF(spare);
+    if (in_condition_mode) {
+        return fc_foreign_add_waiter(st, (PyObject *)f, waiter);
+    }
     return added;
 }
 

@@ -7,6 +7,12 @@
 static PyObject *
 call_task(fc_runner *runner, fc_task *task)
 {
+    if (!fc_task_is_there(task)) {
+        /* Let go of when the future was cancelled or ended by hand; then it
+         * was made pending again. */
+        PyErr_SetNone(runner->st->cancelled_error);
+        return NULL;
+    }
     if ((task->flags & FC_FUTURE_CONTEXT) == 0) {
         return fc_task_call(task);
     }

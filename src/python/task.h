@@ -39,6 +39,14 @@ fc_task_take(FutureObject *f, fc_task *task)
     }
 }
 
+/* Whether there is anything to call: with FC_FUTURE_CONTEXT, args[0] alone. */
+static inline bool
+fc_task_is_there(const fc_task *task)
+{
+    return (task->flags & FC_FUTURE_CONTEXT ? task->args[0] : task->fn)
+           != NULL;
+}
+
 /* Let go of its objects; their finalizers may run. */
 static inline void
 fc_task_drop(fc_task *task)
