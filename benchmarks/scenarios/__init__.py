@@ -204,6 +204,16 @@ _TABLE = [
         per="",
     ),
     Scenario(
+        "import",
+        "import in a fresh interpreter",
+        latency.imports,
+        {"times": 15},
+        {"times": 2},
+        rivals=("futures_c", "standard"),
+        unit="ms of CPU time",
+        per="",
+    ),
+    Scenario(
         "scaling",
         "draining 1 us tasks, 2 workers against 1; floor: bare threads",
         backlog.scaling,

@@ -13,7 +13,7 @@ from time import perf_counter_ns, sleep
 from typing import Any
 
 from ..meter import Meter, start_workers
-from ..rivals import Loop, Rival
+from ..rivals import FuturesRival, Loop, Rival
 from .throughput import noop
 
 # Long enough for every worker to give up spinning and sleep in the kernel.
@@ -61,6 +61,28 @@ def first_call(rival: Rival, meter: Meter, *, workers: int, calls: int) -> list[
             return median(times)
 
         return meter.repeat(body)
+
+
+IMPORT = """
+import time
+began = time.process_time()
+import {module}
+print((time.process_time() - began) * 1e3)
+"""
+
+
+def imports(rival: Rival, meter: Meter, *, times: int) -> list[float]:
+    """Import the rival's module; a fresh interpreter for each repetition.
+
+    CPU time rather than elapsed time, which would be the disk's.  The first,
+    which finds nothing cached, does not count.
+    """
+    assert isinstance(rival, FuturesRival)
+    command = [sys.executable, "-c", IMPORT.format(module=rival.module_name)]
+    return [
+        float(subprocess.run(command, check=True, capture_output=True).stdout)
+        for _ in range(times + 1)
+    ][1:]
 
 
 def start(rival: Rival, meter: Meter, *, workers: int) -> list[float]:
