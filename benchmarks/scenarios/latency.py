@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from statistics import median
 from time import perf_counter_ns, sleep
 from typing import Any
@@ -78,9 +80,17 @@ def imports(rival: Rival, meter: Meter, *, times: int) -> list[float]:
     which finds nothing cached, does not count.
     """
     assert isinstance(rival, FuturesRival)
-    command = [sys.executable, "-c", IMPORT.format(module=rival.module_name)]
+    ours = importlib.util.find_spec("futures_c")
+    assert ours is not None and ours.origin is not None
+    # Not from where this runs, which may be sources that are not built.
+    command = [sys.executable, "-P", "-c", IMPORT.format(module=rival.module_name)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(ours.origin).parents[1])}
     return [
-        float(subprocess.run(command, check=True, capture_output=True).stdout)
+        float(
+            subprocess.run(
+                command, check=True, capture_output=True, env=environment
+            ).stdout
+        )
         for _ in range(times + 1)
     ][1:]
 
