@@ -86,14 +86,6 @@ class Results:
         # Time beyond a sleep can come out as nothing; a ratio would say nothing.
         return Summary.of(a / b if more else b / a for a, b in pairs if a > 0 and b > 0)
 
-    def excess(
-        self, scenario: str, rival: str = "futures_c", against: str = "standard"
-    ) -> Summary | None:
-        """Say by how much `rival`'s value exceeds another's within each round."""
-        mine = self.by_round(scenario, rival)
-        theirs = self.by_round(scenario, against)
-        return Summary.of(mine[i] - theirs[i] for i in mine if i in theirs)
-
     def growth(
         self, scenario: str, base: str, rival: str = "futures_c"
     ) -> Summary | None:

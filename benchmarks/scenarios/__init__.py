@@ -205,11 +205,11 @@ _TABLE = [
     ),
     Scenario(
         "import",
-        "import in a fresh interpreter",
+        "import in a fresh interpreter, after that of concurrent.futures",
         latency.imports,
         {"times": 15},
         {"times": 2},
-        rivals=("futures_c", "standard"),
+        rivals=OURS,
         unit="ms of CPU time",
         per="",
     ),
