@@ -161,17 +161,24 @@ future_set_condition(PyObject *self, PyObject *value,
     return now != NULL ? 0 : -1;
 }
 
+/* Enter condition mode if it is not in it yet. */
+static int
+ensure_condition_mode(PyObject *self)
+{
+    PyObject *condition = future_get_condition(self, NULL);
+    Py_XDECREF(condition);
+    return condition != NULL ? 0 : -1;
+}
+
 /* Whoever reaches for the waiters may change them as the standard module does,
  * under the condition: so they are his only in condition mode, where result()
  * does without them. */
 static PyObject *
 future_get_waiters(PyObject *self, void *Py_UNUSED(closure))
 {
-    PyObject *condition = future_get_condition(self, NULL);
-    if (condition == NULL) {
+    if (ensure_condition_mode(self) < 0) {
         return NULL;
     }
-    Py_DECREF(condition);
     FutureObject *f = (FutureObject *)self;
     PyObject *list;
     FC_LOCK(f);
@@ -210,6 +217,10 @@ future_set_waiters(PyObject *self, PyObject *value, void *Py_UNUSED(closure))
 
 /* --- `_state`, `_result` and `_exception` --------------------------------------- */
 
+/* A future that is to end although it has an outcome already does so in
+ * condition mode, by the standard methods: they replace one attribute and
+ * leave the other, where the native end finds none. */
+
 static PyObject *
 future_get_state(PyObject *self, void *Py_UNUSED(closure))
 {
@@ -233,6 +244,14 @@ future_set_state(PyObject *self, PyObject *value, void *Py_UNUSED(closure))
             return -1;
         }
         if (equal) {
+            bool has_outcome;
+            FC_LOCK(f);
+            has_outcome = f->outcome != NULL;
+            FC_UNLOCK();
+            if (has_outcome && !fc_state_is_done(state)
+                && ensure_condition_mode(self) < 0) {
+                return -1;
+            }
             FC_LOCK(f);
             atomic_store_explicit(&f->state, (uint8_t)state,
                                   memory_order_release);
@@ -267,6 +286,10 @@ future_set_outcome(PyObject *self, PyObject *value, void *closure)
     bool is_exception = closure != NULL;
     if (value == NULL) {
         return cannot_delete();
+    }
+    if (!fc_state_is_done(fc_future_state(fc_state_of(self), f))
+        && ensure_condition_mode(self) < 0) {
+        return -1;
     }
     PyObject *pair = PyTuple_New(2);
     if (pair == NULL) {

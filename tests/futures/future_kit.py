@@ -52,6 +52,10 @@ PAUSE = 0.03
 #: Seconds that anything which ought to end is waited for.
 CAP = 20.0
 
+#: Seconds given as the time limit of a call that ends long before: whoever is
+#: not woken is found by CAP, and not saved by the end of its own limit.
+LONG = 3600.0
+
 
 class Oops(Exception):
     """The exception of futures that failed."""

@@ -12,7 +12,7 @@ import types
 import weakref
 
 import pytest
-from future_kit import Call, Oops, outcome, pause
+from future_kit import LONG, Call, Oops, outcome, pause
 
 # --- the type ----------------------------------------------------------------
 
@@ -266,7 +266,7 @@ def test_a_subclass_with_init_and_attributes(futures):
     assert (future.url, future.retries) == ("x", 2)
     assert future._state == "PENDING"
     assert repr(future) == f"<Download at {id(future):#x} state=pending>"
-    call = Call(future.result, 20)
+    call = Call(future.result, LONG)
     pause()
     future.set_result(len(future.url))
     assert call.end() == ("returned", 1)
@@ -486,7 +486,7 @@ def test_asyncio_chains_into_a_future(futures):
             inner = asyncio.get_running_loop().create_future()
             outer = futures.Future()
             asyncio_futures._chain_future(inner, outer)
-            call = Call(outer.result, 20)
+            call = Call(outer.result, LONG)
             act(inner)
             await asyncio.sleep(0)
             while not outer.done():

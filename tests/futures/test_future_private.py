@@ -12,6 +12,7 @@ import threading
 
 import pytest
 from future_kit import (
+    LONG,
     STATES,
     Call,
     Oops,
@@ -23,6 +24,7 @@ from future_kit import (
     pause,
     put_in_state,
 )
+from support.waiting import FREE_THREADED
 
 ATTRIBUTES = (
     "_condition",
@@ -102,7 +104,7 @@ def test_back_to_pending(new):
 def test_result_assigned_while_somebody_waits(new, ask):
     """As CPython's test_result_with_success does it."""
     future = new()
-    call = Call(getattr(future, ask), 20)
+    call = Call(getattr(future, ask), LONG)
     pause()
     with future._condition:
         future._state = "FINISHED"
@@ -114,7 +116,7 @@ def test_result_assigned_while_somebody_waits(new, ask):
 def test_exception_assigned_while_somebody_waits(new):
     """As CPython's test_exception_with_success does it: the state first."""
     future = new()
-    call = Call(future.exception, 20)
+    call = Call(future.exception, LONG)
     pause()
     error = Oops()
     with future._condition:
@@ -126,7 +128,7 @@ def test_exception_assigned_while_somebody_waits(new):
 
 def test_cancel_assigned_while_somebody_waits(new):
     future = new()
-    call = Call(future.result, 20)
+    call = Call(future.result, LONG)
     pause()
     with future._condition:
         future._state = "CANCELLED"
@@ -136,10 +138,10 @@ def test_cancel_assigned_while_somebody_waits(new):
 
 def test_many_waiters_are_moved_to_the_condition(new):
     future = new()
-    calls = [Call(future.result, 20) for _ in range(10)]
+    calls = [Call(future.result, LONG) for _ in range(10)]
     pause()
     condition = future._condition
-    calls += [Call(future.result, 20) for _ in range(10)]
+    calls += [Call(future.result, LONG) for _ in range(10)]
     pause()
     with condition:
         future._result = "all"
@@ -150,10 +152,10 @@ def test_many_waiters_are_moved_to_the_condition(new):
 
 def test_waiters_before_and_after_the_condition_is_asked_for(new):
     future = new()
-    before = [Call(future.result, 20) for _ in range(3)]
+    before = [Call(future.result, LONG) for _ in range(3)]
     pause()
     future._condition  # noqa: B018 - reading it makes it.
-    after = [Call(future.result, 20) for _ in range(3)]
+    after = [Call(future.result, LONG) for _ in range(3)]
     pause()
     future.set_result("both")
     assert [call.end() for call in before + after] == [("returned", "both")] * 6
@@ -226,7 +228,7 @@ def test_a_condition_can_be_assigned(new):
     mine = threading.Condition()
     future._condition = mine
     assert future._condition is mine
-    call = Call(future.result, 20)
+    call = Call(future.result, LONG)
     pause()
     with mine:
         future._result = "mine"
@@ -357,7 +359,7 @@ def test_the_condition_of_a_running_future(futures):
 
         future = pool.submit(task)
         assert started.wait(20)
-        call = Call(future.result, 20)
+        call = Call(future.result, LONG)
         pause()
         with future._condition:
             assert future._state == "RUNNING"
@@ -380,7 +382,7 @@ def test_init_starts_afresh(futures, state, init):
     assert future._waiters == []
     assert future._done_callbacks == []
     future.add_done_callback(seen.append)
-    call = Call(future.result, 20)
+    call = Call(future.result, LONG)
     pause()
     future.set_result("again")
     assert call.end() == ("returned", "again")
@@ -390,7 +392,7 @@ def test_init_starts_afresh(futures, state, init):
 def test_both_modules_wait_for_a_reinitialised_future(futures):
     for wait in (futures.wait, concurrent.futures.wait):
         future = new_future(futures, "reinitialised")
-        call = Call(wait, [future], 20)
+        call = Call(wait, [future], LONG)
         pause()
         future.set_result(1)
         assert call.end() == ("returned", ({future}, set()))
@@ -452,16 +454,23 @@ def test_the_condition_and_the_waiters_are_assigned_apart_from_each_other(new):
     assert future._waiters == [second, first]
 
 
-def test_an_end_replaces_what_was_assigned(new):
-    for end in ("set_result", "set_exception"):
-        future = new()
+@pytest.mark.parametrize("end", ["set_result", "set_exception"])
+@pytest.mark.parametrize("before", ["assigned", "ended"])
+def test_an_end_leaves_the_other_attribute(new, before, end):
+    """And an exception wins, wherever it is from."""
+    future = new()
+    if before == "assigned":
         future._result, future._exception = "before", Oops("before")
-        getattr(future, end)(Oops("after"))
-        assert str(future._result if end == "set_result" else future._exception) == (
-            "after"
-        )
-        old = future._exception if end == "set_result" else future._result
-        assert old is None or str(old) == "before"
+    else:
+        if end == "set_result":
+            future.set_exception(Oops("before"))
+        else:
+            future.set_result("before")
+        future._state = "PENDING"
+    getattr(future, end)(Oops("after"))
+    expected = ["after", "before"] if end == "set_result" else ["before", "after"]
+    assert [str(future._result), str(future._exception)] == expected
+    assert outcome(future.result, 20) == ("Oops", expected[1])
 
 
 def test_names_of_the_private_attributes_are_found(new):
@@ -601,7 +610,7 @@ def test_none_of_them_can_be_deleted(ours, name):
 @pytest.mark.parametrize("change", ["assign", "clear"])
 def test_result_does_not_depend_on_the_list_of_waiters(new, change):
     future = new()
-    call = Call(future.result, 20)
+    call = Call(future.result, LONG)
     pause()
     if change == "assign":
         future._waiters = []
@@ -625,7 +634,7 @@ def test_cancel_with_a_waiter_that_raises(futures, caplog, with_condition):
         future = pool.submit(int)
         if with_condition:
             assert future._condition
-        call = Call(future.result, 20)
+        call = Call(future.result, LONG)
         pause()
         future.add_done_callback(called.append)
         future._waiters.insert(0, Raising())
@@ -687,14 +696,17 @@ def test_the_list_of_waiters_is_changed_while_conditions_are_assigned(new, rng):
         assert future._waiters == []
 
 
+@pytest.mark.skipif(not FREE_THREADED, reason="a GIL lets nobody in between")
 def test_wait_while_somebody_holds_the_list_of_waiters(futures):
-    """A list.extend() that goes on for long locks the list, without a GIL."""
+    """A list.extend() that goes on for long locks the list."""
     future = futures.Future()
-    future._waiters.append(Waiter())
-    count = 3 * 10**7
+    with future._condition:
+        future._waiters.append(Waiter())
+    count = 10**8
     numbers = itertools.islice(itertools.repeat(0), count, count)
     extending = Call(future._waiters.extend, numbers)
-    waiting = Call(futures.wait, [future], 20)
+    pause()
+    waiting = Call(futures.wait, [future], LONG)
     pause()
     future.set_result(1)
     assert waiting.end() == ("returned", ({future}, set()))

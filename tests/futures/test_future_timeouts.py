@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from future_kit import Call, Oops, outcome, pause
+from future_kit import LONG, Call, Oops, outcome, pause
 
 ASK = ("result", "exception")
 
@@ -143,7 +143,7 @@ def test_a_wrong_timeout_leaves_the_future_as_it_was(new, ask):
     with pytest.raises(TypeError):
         getattr(future, ask)("soon")
     assert future._state == "PENDING"
-    call = Call(future.result, 20)
+    call = Call(future.result, LONG)
     future.set_result(1)
     assert call.end() == ("returned", 1)
     assert future._condition.acquire(blocking=False)

@@ -5,13 +5,13 @@ import threading
 import time
 
 import pytest
-from future_kit import Call, Oops, outcome, pause, put_in_state
+from future_kit import LONG, Call, Oops, outcome, pause, put_in_state
 
 
 @pytest.mark.parametrize("end", ["result", "exception", "cancelled"])
 def test_many_threads_wait_for_one_future(new, end):
     future = new()
-    calls = [Call(future.result, 20 if n % 2 else None) for n in range(30)]
+    calls = [Call(future.result, LONG if n % 2 else None) for n in range(30)]
     pause()
     put_in_state(future, end)
     expected = {
@@ -24,7 +24,7 @@ def test_many_threads_wait_for_one_future(new, end):
 
 def test_some_give_up_and_the_rest_is_served(new):
     future = new()
-    patient = [Call(future.result, 20) for _ in range(5)]
+    patient = [Call(future.result, LONG) for _ in range(5)]
     hasty = [Call(future.result, 0.01 * n) for n in range(5)]
     assert [call.end() for call in hasty] == [("TimeoutError", "")] * 5
     future.set_result("late")
@@ -33,7 +33,7 @@ def test_some_give_up_and_the_rest_is_served(new):
 
 def test_one_thread_per_future(futures):
     pending = [futures.Future() for _ in range(40)]
-    calls = [Call(future.result, 20) for future in pending]
+    calls = [Call(future.result, LONG) for future in pending]
     pause()
     for number, future in enumerate(pending):
         future.set_result(number)
@@ -203,7 +203,7 @@ def test_many_threads_are_told_while_others_leave(futures, rng, fast_switch):
     """Nobody is passed over when waiters leave while the rest are told."""
     for _ in range(25):
         future = futures.Future()
-        patient = [Call(future.result, 20) for _ in range(12)]
+        patient = [Call(future.result, LONG) for _ in range(12)]
         hasty = [Call(future.result, rng.uniform(1e-4, 3e-3)) for _ in range(4)]
         time.sleep(rng.uniform(0, 2e-3))
         future.set_result("all")

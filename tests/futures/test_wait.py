@@ -6,6 +6,7 @@ import time
 
 import pytest
 from future_kit import (
+    LONG,
     BreakingCondition,
     Call,
     ForeignFuture,
@@ -101,7 +102,7 @@ def test_not_done(futures, make, condition, state):
 
 def test_cancelled_ends_the_wait_when_told(futures, make):
     future = put_in_state(make(), "cancelled")
-    call = Call(futures.wait, [future], 20)
+    call = Call(futures.wait, [future], LONG)
     pause()
     assert call.is_alive()
     future.set_running_or_notify_cancel()
@@ -120,7 +121,7 @@ def test_duplicates_count_once(futures, make):
     one, other = make(), put_in_state(make(), "result")
     fs = [one, other, one, other, one]
     assert futures.wait(fs, 0) == ({other}, {one})
-    call = Call(futures.wait, fs, 20)
+    call = Call(futures.wait, fs, LONG)
     pause()
     one.set_result(1)
     assert call.end() == ("returned", ({one, other}, set()))
@@ -133,7 +134,7 @@ def test_duplicates_count_once(futures, make):
 @pytest.mark.parametrize("end", ["result", "exception", "notified"])
 def test_all_completed(futures, make, end):
     fs = watched(make, 5)
-    call = Call(futures.wait, fs, 20)
+    call = Call(futures.wait, fs, LONG)
     for future in fs[:-1]:
         put_in_state(future, end)
     pause()
@@ -146,7 +147,7 @@ def test_all_completed(futures, make, end):
 @pytest.mark.parametrize("end", ["result", "exception", "notified"])
 def test_first_completed(futures, make, end):
     fs = watched(make, 5)
-    call = Call(futures.wait, fs, 20, FIRST)
+    call = Call(futures.wait, fs, LONG, FIRST)
     pause()
     assert call.is_alive()
     put_in_state(fs[3], end)
@@ -164,7 +165,7 @@ def test_first_completed_when_one_is_done_already(futures, make, end):
 
 def test_first_exception(futures, make):
     fs = watched(make, 6)
-    call = Call(futures.wait, fs, 20, ERROR)
+    call = Call(futures.wait, fs, LONG, ERROR)
     pause()
     put_in_state(fs[0], "result")
     put_in_state(fs[1], "notified")
@@ -188,7 +189,7 @@ def test_first_exception_when_none_fails(futures, make):
     fs = watched(make, 4)
     put_in_state(fs[0], "result")
     put_in_state(fs[1], "notified")
-    call = Call(futures.wait, fs, 20, ERROR)
+    call = Call(futures.wait, fs, LONG, ERROR)
     pause()
     put_in_state(fs[2], "result")
     pause()
@@ -361,7 +362,7 @@ def test_by_keyword(futures, make):
 
 def test_foreign_futures(futures, make, condition):
     foreign, own = ForeignFuture(), make()
-    call = Call(futures.wait, [foreign, own], 20, condition)
+    call = Call(futures.wait, [foreign, own], LONG, condition)
     pause()
     if condition == ALL:
         own.set_result(1)
@@ -376,7 +377,7 @@ def test_foreign_futures(futures, make, condition):
 
 def test_a_foreign_future_that_is_cancelled(futures, make):
     foreign, own = ForeignFuture(), make()
-    call = Call(futures.wait, [own, foreign], 20)
+    call = Call(futures.wait, [own, foreign], LONG)
     pause()
     foreign.end_cancelled()
     pause()
@@ -422,7 +423,7 @@ def test_a_waiter_that_raises_keeps_nobody_asleep(futures):
             raise Oops("waiter")
 
     future = futures.Future()
-    waiting = Call(futures.wait, [future], 20)
+    waiting = Call(futures.wait, [future], LONG)
     pause()
     future._waiters.append(Raising())
     with pytest.raises(Oops):
@@ -514,7 +515,7 @@ def test_cancelling_ends_a_wait(futures, condition):
 
 def test_thousands(futures, make):
     fs = watched(make, 3000)
-    call = Call(futures.wait, fs, 20)
+    call = Call(futures.wait, fs, LONG)
     pause()
     for number, future in enumerate(fs):
         put_in_state(future, ("result", "exception", "notified")[number % 3])
@@ -524,7 +525,7 @@ def test_thousands(futures, make):
 
 def test_many_threads_wait_for_the_same_futures(futures, make, condition):
     fs = watched(make, 10)
-    calls = [Call(futures.wait, fs, 20, condition) for _ in range(10)]
+    calls = [Call(futures.wait, fs, LONG, condition) for _ in range(10)]
     pause()
     for future in fs:
         put_in_state(future, "exception")
@@ -540,7 +541,7 @@ def test_many_threads_wait_for_the_same_futures(futures, make, condition):
 def test_both_functions_at_once(futures, make):
     fs = watched(make, 20)
     calls = [
-        Call(wait, fs, 20)
+        Call(wait, fs, LONG)
         for wait in (futures.wait, concurrent.futures.wait)
         for _ in range(3)
     ]
@@ -641,7 +642,7 @@ def test_no_reference_is_kept(futures, make, no_gc):
 
     fs = watched(make, 3)
     futures.wait(fs, 0.001)
-    call = Call(futures.wait, list(fs), 20)
+    call = Call(futures.wait, list(fs), LONG)
     pause()
     references = [weakref.ref(future) for future in fs]
     while fs:
