@@ -8,24 +8,26 @@ interpreter pools, `BrokenInterpreterPool`.  Exceptions, constants and
 `Executor` are the standard objects; `Future` and the executors are subclasses
 of the standard ones.
 
-The executors, and the modules `_base`, `thread`, `process` and `interpreter`,
-are loaded when they are first asked for.
+The executors, and the modules `thread`, `process` and `interpreter`, are
+loaded when they are first asked for.
 """
 
 import concurrent.futures as _standard
 import sys as _sys
-from concurrent.futures import (
+
+from futures_c._base import (
     ALL_COMPLETED,
     FIRST_COMPLETED,
     FIRST_EXCEPTION,
     BrokenExecutor,
     CancelledError,
     Executor,
+    Future,
     InvalidStateError,
     TimeoutError,
+    as_completed,
+    wait,
 )
-
-from futures_c._native import Future, as_completed, wait
 
 __version__ = "0.1.0"
 
@@ -35,7 +37,7 @@ _LAZY = {
     "BrokenProcessPool": "process",
     "ProcessPoolExecutor": "process",
 }
-_MODULES = {"_base", "process", "thread"}
+_MODULES = {"process", "thread"}
 if "InterpreterPoolExecutor" in _standard.__all__:
     _LAZY["BrokenInterpreterPool"] = "interpreter"
     _LAZY["InterpreterPoolExecutor"] = "interpreter"

@@ -14,6 +14,24 @@ fc_list_discard(PyObject *list, PyObject *item)
 
 /* --- under the future's own condition ------------------------------------------ */
 
+bool
+fc_condition_acquire(fc_state *st, PyObject *condition)
+{
+    PyObject *done = PyObject_CallMethodNoArgs(condition, st->str_acquire);
+    Py_XDECREF(done);
+    return done != NULL;
+}
+
+void
+fc_condition_release(fc_state *st, PyObject *condition, PyObject **raised)
+{
+    PyObject *done = PyObject_CallMethodNoArgs(condition, st->str_release);
+    if (done == NULL) {
+        fc_exception_keep(raised);
+    }
+    Py_XDECREF(done);
+}
+
 static PyObject *
 foreign_lock(fc_state *st, PyObject *future)
 {
@@ -21,12 +39,9 @@ foreign_lock(fc_state *st, PyObject *future)
     if (condition == NULL) {
         return NULL;
     }
-    PyObject *taken = PyObject_CallMethodNoArgs(condition, st->str_acquire);
-    if (taken == NULL) {
-        Py_DECREF(condition);
-        return NULL;
+    if (!fc_condition_acquire(st, condition)) {
+        Py_CLEAR(condition);
     }
-    Py_DECREF(taken);
     return condition;
 }
 
@@ -35,16 +50,12 @@ static int
 foreign_unlock(fc_state *st, PyObject *condition, int status)
 {
     PyObject *raised = status < 0 ? fc_exception_take() : NULL;
-    PyObject *done = PyObject_CallMethodNoArgs(condition, st->str_release);
+    fc_condition_release(st, condition, &raised);
     Py_DECREF(condition);
     if (raised != NULL) {
-        PyErr_Clear();
         fc_exception_restore(raised);
-    }
-    else if (done == NULL) {
         status = -1;
     }
-    Py_XDECREF(done);
     return status;
 }
 

@@ -6,6 +6,12 @@
 
 #include "python/future.h"
 
+/* acquire() and release() of a condition.  False, and what release() raises
+ * kept in *raised (the first one stays): an exception. */
+bool fc_condition_acquire(fc_state *st, PyObject *condition);
+void fc_condition_release(fc_state *st, PyObject *condition,
+                          PyObject **raised);
+
 /* 1: `future` is settled (finished, or cancelled and notified); 0: it is
  * not; -1: exception. */
 int fc_any_settled(fc_state *st, PyObject *future);

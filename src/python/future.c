@@ -1,6 +1,6 @@
 /* future.c - the type futures_c.Future: its memory and its methods.  The
- * transitions are in future_steps.c, blocking in future_wait.c, the private
- * attributes in future_attributes.c. */
+ * transitions are in future_steps.c, callbacks in future_callbacks.c, blocking
+ * in future_wait.c, the private attributes in future_attributes.c. */
 #include "python/future.h"
 #include "python/task.h"
 #include "python/waiter.h"
@@ -93,24 +93,37 @@ future_tp_new(PyTypeObject *type, PyObject *Py_UNUSED(args),
     return type->tp_alloc(type, 0);
 }
 
+/* Whether an executor queued it in another process, whose fork this is. */
+static bool
+is_inherited(const FutureObject *f)
+{
+    return (fc_future_flags(f) & FC_FUTURE_QUEUED)
+           && f->generation != fc_fork_generation();
+}
+
 /* Make it a pending future without callbacks again.  Whoever waits for one
  * that has not ended waits on; the standard module forgets him. */
 static void
 future_reset(FutureObject *f)
 {
     PyObject *old[3] = {NULL};
+    fc_task task = {0};
+    bool inherited = is_inherited(f);
     FC_LOCK(f);
     old[0] = f->outcome;
     old[1] = f->callbacks;
     f->outcome = f->callbacks = NULL;
     f->holds &= FC_HOLDS_CONDITION;
-    if (fc_state_is_done(fc_future_load_state(f))) {
+    if (inherited || fc_state_is_done(fc_future_load_state(f))) {
         old[2] = f->waiters;
         f->waiters = NULL;
         f->holds = 0;
+        if (inherited) {
+            fc_task_take(f, &task);
+        }
         if (f->fn == NULL && f->args[0] == NULL) {
             /* No executor's any more; else the flags belong to the task. */
-            f->flags = 0;
+            fc_future_set_flags(f, 0);
         }
     }
     atomic_store_explicit(&f->state, FC_PENDING, memory_order_release);
@@ -118,6 +131,7 @@ future_reset(FutureObject *f)
     for (size_t i = 0; i < sizeof(old) / sizeof(*old); i++) {
         Py_XDECREF(old[i]);
     }
+    fc_task_drop(&task);
 }
 
 /* The standard __init__ takes nothing.  Ours has something to do only when it
@@ -145,7 +159,7 @@ future_tp_init(PyObject *self, PyObject *args, PyObject *kwargs)
     bool is_fresh;
     FC_LOCK(f);
     is_fresh = fc_future_load_state(f) == FC_PENDING && f->callbacks == NULL
-               && f->outcome == NULL;
+               && f->outcome == NULL && !is_inherited(f);
     FC_UNLOCK();
     if (!is_fresh) {
         future_reset(f);
@@ -226,8 +240,7 @@ int
 fc_future_state(fc_state *st, FutureObject *f)
 {
     int state = fc_future_load_state(f);
-    if (state <= FC_RUNNING && (f->flags & FC_FUTURE_QUEUED)
-        && f->generation != fc_fork_generation()) {
+    if (state <= FC_RUNNING && is_inherited(f)) {
         fc_task task;
         /* Its executor's threads stayed in the parent.  Nobody in this
          * process waits natively for it, so there is nobody to fire. */
@@ -464,9 +477,7 @@ future_set_running(PyObject *self, PyObject *const *Py_UNUSED(args),
     PyObject *waiters = NULL;
     bool in_condition_mode = false;
     int state;
-    if ((f->flags & FC_FUTURE_QUEUED)
-        && f->generation != fc_fork_generation()
-        && fc_future_state(st, f) == FC_NOTIFIED) {
+    if (is_inherited(f) && fc_future_state(st, f) == FC_NOTIFIED) {
         /* Inherited by fork: as cancelled ones are. */
         Py_RETURN_FALSE;
     }
@@ -519,44 +530,11 @@ future_add_done_callback(PyObject *self, PyObject *const *args,
         return NULL;
     }
     fc_state *st = fc_state_of(self);
-    bool done = fc_state_is_done(fc_future_state(st, f));
-    int status = 0;
-    if (!done) {
-        PyObject *spare = NULL;
-        bool retry = false;
-        fc_future_track(f);
-        do {
-            if (retry && (spare = PyList_New(0)) == NULL) {
-                return NULL;
-            }
-            FC_LOCK(f);
-            retry = false;
-            done = fc_state_is_done(fc_future_load_state(f));
-            if (done) {
-                /* It ended meanwhile. */
-            }
-            else if (f->callbacks == NULL && !PyList_CheckExact(fn)) {
-                f->callbacks = Py_NewRef(fn);
-            }
-            else if (spare == NULL
-                     && (f->callbacks == NULL
-                         || !PyList_CheckExact(f->callbacks))) {
-                retry = true;
-            }
-            else {
-                status = fc_slot_make_list(&f->callbacks, &spare);
-                if (status == 0) {
-                    status = PyList_Append(f->callbacks, fn);
-                }
-            }
-            FC_UNLOCK();
-        } while (retry);
-        Py_XDECREF(spare);
-    }
-    if (status < 0) {
+    int added = fc_future_add_callback(st, f, fn);
+    if (added < 0) {
         return NULL;
     }
-    if (done) {
+    if (!added) {
         PyObject *ignored = PyObject_CallOneArg(fn, self);
         if (ignored != NULL) {
             Py_DECREF(ignored);

@@ -18,7 +18,7 @@
  *
  * Condition mode.  Foreign code may ask for `_condition`, `_waiters` or
  * `_done_callbacks` and use them as the standard module does.  From the
- * moment that one of the first two has been asked for, the future is
+ * moment that one of them has been asked for, the future is
  * completed by the standard class's own methods, which lock the condition;
  * natively parked waiters have been woken then and wait again, on the
  * condition.
@@ -68,7 +68,7 @@ typedef struct {
     PyObject_HEAD
     FC_WEAKLIST_FIELD
     _Atomic(uint8_t) state; /* written under the lock, read by anyone */
-    uint8_t flags;
+    _Atomic(uint8_t) flags; /* written under the lock once it is shared */
     uint8_t nargs;
     uint8_t holds;
     uint32_t generation; /* fc_fork_generation() of the process that queued it */
@@ -84,6 +84,20 @@ typedef struct {
     PyObject *waiters;   /* NULL, one Waiter, or a list; see below */
     PyObject *callbacks; /* NULL, one callable, or a list of callables */
 } FutureObject;
+
+/* Relaxed: what they say of the future was there before it was shared, and
+ * __init__(), which may take it back, orders nothing. */
+static inline unsigned
+fc_future_flags(const FutureObject *f)
+{
+    return atomic_load_explicit(&f->flags, memory_order_relaxed);
+}
+
+static inline void
+fc_future_set_flags(FutureObject *f, unsigned flags)
+{
+    atomic_store_explicit(&f->flags, (uint8_t)flags, memory_order_relaxed);
+}
 
 /* The result and the exception, each borrowed or NULL.  Under the lock. */
 static inline PyObject *
@@ -193,18 +207,11 @@ typedef void fc_before_visible(void *arg, bool alone);
  * 0: done; the groups to fire are in *due, and callbacks have not run yet:
  * the caller fires, then calls fc_future_run_callbacks().
  * 1: completed all the way, by the standard class (condition mode).
- * -1: InvalidStateError or another exception is set. */
+ * -1: InvalidStateError or another exception is set; after the end where a
+ * foreign waiter has raised. */
 int fc_future_finish(fc_state *st, FutureObject *f, PyObject *result,
                      PyObject *exception, fc_due *due,
                      fc_before_visible *before, void *arg);
-
-/* Call and forget the callbacks, in order of registration.  Exceptions are
- * logged.  -1: one raised something that is no Exception; it is set, and the
- * callbacks after it have been forgotten. */
-int fc_future_run_callbacks(fc_state *st, FutureObject *f);
-
-/* The same, by the method that a subclass may have overridden. */
-int fc_future_invoke_callbacks(fc_state *st, FutureObject *f);
 
 /* cancel(): 1 cancelled (now or before), 0 too late, -1 exception. */
 int fc_future_cancel(fc_state *st, FutureObject *f);
@@ -214,6 +221,19 @@ int fc_future_cancel(fc_state *st, FutureObject *f);
  * -1 with an exception when a foreign waiter raised. */
 int fc_notify_waiters(fc_state *st, PyObject *waiters, FutureObject *f,
                       PyObject *outcome, fc_due *due);
+
+/* --- future_callbacks.c -------------------------------------------------- */
+
+/* add_done_callback(): 1 added, 0: it has ended, call it; -1 exception. */
+int fc_future_add_callback(fc_state *st, FutureObject *f, PyObject *fn);
+
+/* Call and forget the callbacks, in order of registration.  Exceptions are
+ * logged.  -1: one raised something that is no Exception; it is set, and the
+ * callbacks after it have been forgotten. */
+int fc_future_run_callbacks(fc_state *st, FutureObject *f);
+
+/* The same, by the method that a subclass may have overridden. */
+int fc_future_invoke_callbacks(fc_state *st, FutureObject *f);
 
 /* --- future_wait.c -------------------------------------------------------- */
 

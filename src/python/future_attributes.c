@@ -31,25 +31,6 @@ cannot_delete(void)
 
 /* --- `_waiters`, `_done_callbacks` and `_condition` --------------------------- */
 
-static PyObject *
-future_get_callbacks(PyObject *self, void *Py_UNUSED(closure))
-{
-    FutureObject *f = (FutureObject *)self;
-    PyObject *list = NULL;
-    PyObject *spare = PyList_New(0);
-    if (spare == NULL) {
-        return NULL;
-    }
-    fc_future_track(f);
-    FC_LOCK(f);
-    if (fc_slot_make_list(&f->callbacks, &spare) == 0) {
-        list = Py_NewRef(f->callbacks);
-    }
-    FC_UNLOCK();
-    Py_XDECREF(spare);
-    return list;
-}
-
 /* Whether `value` can be assigned to the attribute `name`. */
 static bool
 is_list(PyObject *value, const char *name)
@@ -64,24 +45,6 @@ is_list(PyObject *value, const char *name)
         return false;
     }
     return true;
-}
-
-static int
-future_set_callbacks(PyObject *self, PyObject *value,
-                     void *Py_UNUSED(closure))
-{
-    FutureObject *f = (FutureObject *)self;
-    PyObject *old;
-    if (!is_list(value, "_done_callbacks")) {
-        return -1;
-    }
-    fc_future_track(f);
-    FC_LOCK(f);
-    old = f->callbacks;
-    f->callbacks = Py_NewRef(value);
-    FC_UNLOCK();
-    Py_XDECREF(old);
-    return 0;
 }
 
 /* From now on in condition mode: with `condition`, unless it has one already
@@ -168,6 +131,56 @@ ensure_condition_mode(PyObject *self)
     PyObject *condition = future_get_condition(self, NULL);
     Py_XDECREF(condition);
     return condition != NULL ? 0 : -1;
+}
+
+static bool
+is_done(PyObject *self)
+{
+    return fc_state_is_done(
+        fc_future_state(fc_state_of(self), (FutureObject *)self));
+}
+
+/* Whoever has the list may change it, as the standard class does: under the
+ * condition. */
+static PyObject *
+future_get_callbacks(PyObject *self, void *Py_UNUSED(closure))
+{
+    FutureObject *f = (FutureObject *)self;
+    PyObject *list = NULL;
+    if (!is_done(self) && ensure_condition_mode(self) < 0) {
+        return NULL;
+    }
+    PyObject *spare = PyList_New(0);
+    if (spare == NULL) {
+        return NULL;
+    }
+    fc_future_track(f);
+    FC_LOCK(f);
+    if (fc_slot_make_list(&f->callbacks, &spare) == 0) {
+        list = Py_NewRef(f->callbacks);
+    }
+    FC_UNLOCK();
+    Py_XDECREF(spare);
+    return list;
+}
+
+static int
+future_set_callbacks(PyObject *self, PyObject *value,
+                     void *Py_UNUSED(closure))
+{
+    FutureObject *f = (FutureObject *)self;
+    PyObject *old;
+    if (!is_list(value, "_done_callbacks")
+        || (!is_done(self) && ensure_condition_mode(self) < 0)) {
+        return -1;
+    }
+    fc_future_track(f);
+    FC_LOCK(f);
+    old = f->callbacks;
+    f->callbacks = Py_NewRef(value);
+    FC_UNLOCK();
+    Py_XDECREF(old);
+    return 0;
 }
 
 /* Whoever reaches for the waiters may change them as the standard module does,
@@ -287,8 +300,7 @@ future_set_outcome(PyObject *self, PyObject *value, void *closure)
     if (value == NULL) {
         return cannot_delete();
     }
-    if (!fc_state_is_done(fc_future_state(fc_state_of(self), f))
-        && ensure_condition_mode(self) < 0) {
+    if (!is_done(self) && ensure_condition_mode(self) < 0) {
         return -1;
     }
     PyObject *pair = PyTuple_New(2);

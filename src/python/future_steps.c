@@ -4,6 +4,7 @@
  * its lock, make the new state visible, leave the lock, and only then tell
  * waiters, let objects die and run callbacks, all of which may run other
  * people's code. */
+#include "python/foreign.h"
 #include "python/future.h"
 #include "python/task.h"
 #include "python/waiter.h"
@@ -60,11 +61,9 @@ cancel_under_condition(fc_state *st, FutureObject *f, PyObject *condition)
     int state;
     PyObject *raised = NULL;
     PyObject *waiters = NULL;
-    PyObject *done = PyObject_CallMethodNoArgs(condition, st->str_acquire);
-    if (done == NULL) {
+    if (!fc_condition_acquire(st, condition)) {
         return -1;
     }
-    Py_DECREF(done);
     FC_LOCK(f);
     state = fc_future_load_state(f);
     if (state == FC_PENDING) {
@@ -76,17 +75,14 @@ cancel_under_condition(fc_state *st, FutureObject *f, PyObject *condition)
     if (state == FC_PENDING) {
         raised = tell_cancelled(st, waiters, f, &due);
         Py_XDECREF(waiters);
-        done = PyObject_CallMethodNoArgs(condition, st->str_notify_all);
+        PyObject *done =
+            PyObject_CallMethodNoArgs(condition, st->str_notify_all);
         if (done == NULL) {
             fc_exception_keep(&raised);
         }
         Py_XDECREF(done);
     }
-    done = PyObject_CallMethodNoArgs(condition, st->str_release);
-    if (done == NULL) {
-        fc_exception_keep(&raised);
-    }
-    Py_XDECREF(done);
+    fc_condition_release(st, condition, &raised);
     fc_due_fire(&due);
     fc_task_drop(&task);
     if (state == FC_PENDING) {
@@ -101,43 +97,75 @@ cancel_under_condition(fc_state *st, FutureObject *f, PyObject *condition)
 
 /* --- claim ------------------------------------------------------------------- */
 
+/* Under the lock, and in condition mode under the condition: RUNNING, or the
+ * second step of a cancel() that has done the first.  Returns the state that
+ * it was in; the task of a future that is RUNNING already is left alone. */
+static int
+claim_step(FutureObject *f, fc_task *task, PyObject **waiters)
+{
+    int state = fc_future_load_state(f);
+    if (state == FC_PENDING) {
+        atomic_store_explicit(&f->state, FC_RUNNING, memory_order_release);
+    }
+    else if (state == FC_CANCELLED) {
+        atomic_store_explicit(&f->state, FC_NOTIFIED, memory_order_release);
+        *waiters = Py_XNewRef(fc_future_waiters(f));
+    }
+    if (state != FC_RUNNING) {
+        fc_task_take(f, task);
+    }
+    return state;
+}
+
 int
 fc_future_claim(fc_state *st, FutureObject *f, fc_task *task)
 {
+    fc_due due = {0};
+    PyObject *raised = NULL;
+    PyObject *waiters = NULL;
+    PyObject *condition;
     int state;
-    bool in_condition_mode = false;
+    *task = (fc_task){0};
     FC_LOCK(f);
     state = fc_future_load_state(f);
-    if (fc_state_is_settled(state)) {
-        /* Cancelled, or ended by somebody else. */
-        fc_task_take(f, task);
-    }
-    else if (f->holds & FC_HOLDS_CONDITION) {
-        in_condition_mode = true;
-    }
-    else if (state == FC_PENDING) {
-        atomic_store_explicit(&f->state, FC_RUNNING, memory_order_release);
-        fc_task_take(f, task);
+    condition = Py_XNewRef(fc_future_condition(f));
+    if (condition == NULL || fc_state_is_settled(state)) {
+        state = claim_step(f, task, &waiters);
     }
     FC_UNLOCK();
-    if (fc_state_is_settled(state)) {
-        fc_task_drop(task);
-    }
-    if (!in_condition_mode) {
-        return state == FC_PENDING;
-    }
-    PyObject *run = std_method(st, f, "set_running_or_notify_cancel", NULL);
-    if (run == NULL) {
-        return -1;
-    }
-    bool claimed = run == Py_True;
-    Py_DECREF(run);
-    if (claimed) {
+    bool under_condition = condition != NULL && !fc_state_is_settled(state);
+    if (under_condition) {
+        if (!fc_condition_acquire(st, condition)) {
+            Py_DECREF(condition);
+            return -1;
+        }
         FC_LOCK(f);
-        fc_task_take(f, task);
+        state = claim_step(f, task, &waiters);
         FC_UNLOCK();
     }
-    return claimed;
+    if (state == FC_CANCELLED
+        && fc_notify_waiters(st, waiters, f, st->str_add_cancelled, &due)
+               < 0) {
+        fc_exception_keep(&raised);
+    }
+    if (under_condition) {
+        fc_condition_release(st, condition, &raised);
+    }
+    Py_XDECREF(waiters);
+    Py_XDECREF(condition);
+    fc_due_fire(&due);
+    if (state != FC_PENDING) {
+        fc_task_drop(task);
+    }
+    if (raised != NULL) {
+        fc_exception_restore(raised);
+        if (state != FC_PENDING) {
+            return -1;
+        }
+        /* By the condition.  It runs all the same: nobody else would. */
+        fc_log_exception(st, "critical", "Exception in worker", NULL);
+    }
+    return state == FC_PENDING;
 }
 
 /* --- telling ------------------------------------------------------------------ */
@@ -206,57 +234,6 @@ take_waiters(FutureObject *f)
     return waiters;
 }
 
-int
-fc_future_run_callbacks(fc_state *st, FutureObject *f)
-{
-    PyObject *callbacks;
-    FC_LOCK(f);
-    callbacks = f->callbacks;
-    f->callbacks = NULL;
-    FC_UNLOCK();
-    if (callbacks == NULL) {
-        return 0;
-    }
-    int status = 0;
-    bool many = PyList_CheckExact(callbacks);
-    /* The size is read again each time: as with the standard class, a
-     * callback that was appended to `_done_callbacks` meanwhile is called. */
-    for (Py_ssize_t i = 0;
-         status == 0 && i < (many ? PyList_GET_SIZE(callbacks) : 1); i++) {
-        PyObject *callback =
-            many ? fc_list_get(callbacks, i) : Py_NewRef(callbacks);
-        PyObject *ignored =
-            callback != NULL ? PyObject_CallOneArg(callback, (PyObject *)f)
-                             : NULL;
-        if (ignored == NULL) {
-            if (PyErr_ExceptionMatches(PyExc_Exception)) {
-                fc_log_exception(st, "exception",
-                                 "exception calling callback for %r",
-                                 (PyObject *)f);
-            }
-            else {
-                status = -1;
-            }
-        }
-        Py_XDECREF(ignored);
-        Py_XDECREF(callback);
-    }
-    Py_DECREF(callbacks);
-    return status;
-}
-
-int
-fc_future_invoke_callbacks(fc_state *st, FutureObject *f)
-{
-    if (Py_TYPE(f) == st->future_type) {
-        return fc_future_run_callbacks(st, f);
-    }
-    PyObject *none =
-        PyObject_CallMethodNoArgs((PyObject *)f, st->str__invoke_callbacks);
-    Py_XDECREF(none);
-    return none != NULL ? 0 : -1;
-}
-
 /* --- finish -------------------------------------------------------------------- */
 
 static int
@@ -284,10 +261,14 @@ fc_future_finish(fc_state *st, FutureObject *f, PyObject *result,
     }
     FC_LOCK(f);
     state = fc_future_load_state(f);
-    if (f->holds & FC_HOLDS_CONDITION) {
+    if (fc_state_is_done(state)) {
+        /* Without the condition, which in a forked child nobody may ever give
+         * back. */
+    }
+    else if (f->holds & FC_HOLDS_CONDITION) {
         in_condition_mode = true;
     }
-    else if (!fc_state_is_done(state)) {
+    else {
         old_outcome = f->outcome;
         if (result != NULL) {
             f->outcome = fc_ref_give(result);
@@ -352,7 +333,7 @@ fc_future_cancel(fc_state *st, FutureObject *f)
     }
     FC_LOCK(f);
     state = fc_future_load_state(f);
-    queued = (f->flags & FC_FUTURE_QUEUED) != 0;
+    queued = (fc_future_flags(f) & FC_FUTURE_QUEUED) != 0;
     condition = Py_XNewRef(fc_future_condition(f));
     if (condition != NULL) {
         /* Under the condition. */

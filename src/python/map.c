@@ -228,7 +228,7 @@ fc_map_take_as_future(fc_state *st, MapObject *map)
         Py_DECREF(f);
         return NULL;
     }
-    f->flags = FC_FUTURE_QUEUED;
+    fc_future_set_flags(f, FC_FUTURE_QUEUED);
     f->generation = map->generation;
     f->fn = Py_NewRef(map->fn);
     f->args[0] = input;

@@ -234,7 +234,7 @@ static PyObject *
 pool_queue_future(fc_state *st, PoolObject *pool, FutureObject *f)
 {
     bool queued;
-    f->flags |= FC_FUTURE_QUEUED;
+    fc_future_set_flags(f, fc_future_flags(f) | FC_FUTURE_QUEUED);
     f->generation = pool->queue->generation;
     /* The queue's reference, which a worker drops. */
     void *item = fc_item_pack(fc_ref_give((PyObject *)f), FC_ITEM_FUTURE);
@@ -298,7 +298,7 @@ pool_submit_in_context(fc_state *st, PoolObject *pool, PyObject *fn,
     }
     f->args[0] = task;
     f->nargs = 1;
-    f->flags = FC_FUTURE_CONTEXT;
+    fc_future_set_flags(f, FC_FUTURE_CONTEXT);
     return pool_queue_future(st, pool, f);
 }
 

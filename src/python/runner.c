@@ -90,7 +90,10 @@ run_future(fc_runner *runner, FutureObject *f)
         return r.next;
     }
     fc_due_fire(&runner->due);
-    if (fc_future_run_callbacks(st, f) < 0) {
+    /* Also where it has ended but a foreign waiter has raised.  Not of one that
+     * is pending again by now, or was not ended. */
+    if (status <= 0 && fc_state_is_done(fc_future_load_state(f))
+        && fc_future_run_callbacks(st, f) < 0) {
         fc_log_exception(st, "critical", "Exception in worker", NULL);
     }
     Py_DECREF(f);

@@ -27,7 +27,7 @@ fc_task_store(FutureObject *f, PyObject *fn, PyObject *const *args,
     f->fn = fc_ref_give(fn);
     if (named > 0) {
         f->args[FC_INLINE_ARGS - 1] = fc_ref_give(kwnames);
-        f->flags |= FC_FUTURE_NAMED;
+        fc_future_set_flags(f, fc_future_flags(f) | FC_FUTURE_NAMED);
     }
     return 0;
 }

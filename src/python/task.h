@@ -31,7 +31,7 @@ fc_task_take(FutureObject *f, fc_task *task)
 {
     task->fn = f->fn;
     task->nargs = f->nargs;
-    task->flags = f->flags;
+    task->flags = (uint8_t)fc_future_flags(f);
     f->fn = NULL;
     for (int i = 0; i < FC_INLINE_ARGS; i++) {
         task->args[i] = f->args[i];

@@ -7,7 +7,6 @@ libraries add waiters of their own to `_waiters`; and calling the standard
 
 import concurrent.futures
 import gc
-import itertools
 import threading
 
 import pytest
@@ -18,13 +17,11 @@ from future_kit import (
     Oops,
     Waiter,
     assign_state,
-    gate,
     new_future,
     outcome,
     pause,
     put_in_state,
 )
-from support.waiting import FREE_THREADED
 
 ATTRIBUTES = (
     "_condition",
@@ -544,193 +541,9 @@ def test_the_condition_is_made_while_a_waiter_is(futures):
     assert call.end() == ("CancelledError", "")
 
 
-# --- a queued future that others lay hands on --------------------------------
-
-
-def let_go_of(future):
-    """Have a queued future drop its task: it ends by other means."""
-    yield "cancel", future.cancel
-    yield "set_result", lambda: future.set_result(3)
-
-
-def made_pending_again(future):
-    yield "state", lambda: setattr(future, "_state", "PENDING")
-    yield "init", future.__init__
-    yield "standard", lambda: concurrent.futures.Future.__init__(future)
-
-
-@pytest.mark.parametrize("with_condition", [False, True])
-@pytest.mark.parametrize("how", ["state", "init", "standard"])
-@pytest.mark.parametrize("end", ["cancel", "set_result"])
-def test_a_queued_future_is_ended_and_made_pending_again(
-    ours, end, how, with_condition
-):
-    """The standard module runs the task; ours may have let go of it, and says so."""
-    with ours.ThreadPoolExecutor(1) as pool, gate() as go_on:
-        pool.submit(go_on.wait, 20)
-        future = pool.submit(dict, a=1)
-        if with_condition:
-            assert future._condition
-        dict(let_go_of(future))[end]()
-        dict(made_pending_again(future))[how]()
-        assert future._state == "PENDING"
-        go_on.set()
-        assert outcome(future.result, 20) in [
-            ("CancelledError", ""),
-            ("returned", {"a": 1}),
-        ]
-        assert pool.submit(abs, -1).result(20) == 1
-
-
-def test_init_again_leaves_the_arguments_as_they_are(futures):
-    with futures.ThreadPoolExecutor(1) as pool, gate() as go_on:
-        pool.submit(go_on.wait, 20)
-        future = pool.submit(lambda *args, **names: (args, names), 1, x=2)
-        future._state = "FINISHED"
-        future.__init__()
-        go_on.set()
-        assert future.result(20) == ((1,), {"x": 2})
-
-
-def test_init_again_forgets_what_was_assigned(new):
-    future = new()
-    future._result, future._exception = 1, Oops()
-    future.__init__()
-    assert (future._result, future._exception) == (None, None)
-
-
 @pytest.mark.parametrize("name", ATTRIBUTES)
 def test_none_of_them_can_be_deleted(ours, name):
     """With the standard module they can, and nothing works any more."""
     future = ours.Future()
     with pytest.raises(AttributeError, match="cannot delete an attribute of a Future"):
         delattr(future, name)
-
-
-@pytest.mark.parametrize("change", ["assign", "clear"])
-def test_result_does_not_depend_on_the_list_of_waiters(new, change):
-    future = new()
-    call = Call(future.result, LONG)
-    pause()
-    if change == "assign":
-        future._waiters = []
-    else:
-        future._waiters.clear()
-    future.set_result(1)
-    assert call.end() == ("returned", 1)
-
-
-@pytest.mark.parametrize("with_condition", [False, True])
-def test_cancel_with_a_waiter_that_raises(futures, caplog, with_condition):
-    """Everybody else is told, and what it raised is logged."""
-
-    class Raising(Waiter):
-        def add_cancelled(self, future):
-            raise Oops("waiter")
-
-    called = []
-    with futures.ThreadPoolExecutor(1) as pool, gate() as go_on:
-        pool.submit(go_on.wait, 20)
-        future = pool.submit(int)
-        if with_condition:
-            assert future._condition
-        call = Call(future.result, LONG)
-        pause()
-        future.add_done_callback(called.append)
-        future._waiters.insert(0, Raising())
-        assert future.cancel()
-        assert call.end() == ("CancelledError", "")
-        assert called == [future]
-    assert [record.getMessage() for record in caplog.records] == ["Exception in worker"]
-
-
-@pytest.mark.unsanitized("address", "thread", reason="it forks")
-@pytest.mark.fault("a condition that is held at a fork stays so in the child", cap=5)
-def test_cancel_in_a_forked_child_needs_no_condition(futures, script):
-    script(
-        """
-        import os, signal, threading, warnings
-        warnings.simplefilter("ignore", DeprecationWarning)
-        go_on, held = threading.Event(), threading.Event()
-        with futures.ThreadPoolExecutor(1) as pool:
-            pool.submit(go_on.wait, 20)
-            future = pool.submit(int)
-            def hold():
-                with future._condition:
-                    held.set()
-                    go_on.wait(20)
-            thread = threading.Thread(target=hold)
-            thread.start()
-            held.wait(20)
-            pid = os.fork()
-            if pid == 0:
-                signal.alarm(3)
-                os._exit(0 if future.cancel() and future.cancelled() else 1)
-            assert os.waitpid(pid, 0)[1] == 0
-            go_on.set()
-            thread.join()
-        """
-    ).check()
-
-
-# --- without a GIL: lists that others change ---------------------------------
-
-
-@pytest.mark.stress
-def test_the_list_of_waiters_is_changed_while_conditions_are_assigned(new, rng):
-    def change(waiters, barrier):
-        barrier.wait(20)
-        for _ in range(300):
-            waiters.append(Waiter())
-        for _ in range(300):
-            waiters.pop()
-
-    for _ in range(20):
-        future = new()
-        barrier = threading.Barrier(2)
-        call = Call(change, future._waiters, barrier)
-        barrier.wait(20)
-        for _ in range(rng.randrange(100)):
-            future._condition = threading.Condition()
-        assert call.end() == ("returned", None)
-        assert future._waiters == []
-
-
-@pytest.mark.skipif(not FREE_THREADED, reason="a GIL lets nobody in between")
-def test_wait_while_somebody_holds_the_list_of_waiters(futures):
-    """A list.extend() that goes on for long locks the list."""
-    future = futures.Future()
-    with future._condition:
-        future._waiters.append(Waiter())
-    count = 10**8
-    numbers = itertools.islice(itertools.repeat(0), count, count)
-    extending = Call(future._waiters.extend, numbers)
-    pause()
-    waiting = Call(futures.wait, [future], LONG)
-    pause()
-    future.set_result(1)
-    assert waiting.end() == ("returned", ({future}, set()))
-    assert extending.end() == ("returned", None)
-
-
-@pytest.mark.stress
-def test_what_others_insert_meanwhile_stays(futures):
-    """A waiter that goes takes itself away and nobody else."""
-    future = futures.Future()
-    strangers = [Waiter() for _ in range(40)]
-    stop = threading.Event()
-
-    def insert():
-        while not stop.is_set():
-            future._waiters[:0] = strangers
-            assert future._waiters[:40] == strangers
-            del future._waiters[:40]
-
-    call = Call(insert)
-    try:
-        for _ in range(300):
-            assert futures.wait([future], 1e-6).done == set()
-    finally:
-        stop.set()
-    assert call.end() == ("returned", None)
-    assert future._waiters == []

@@ -41,6 +41,17 @@ def test_the_thread_pool_does_not_load_the_process_pool(script):
     assert "futures_c.process" not in ours
 
 
+def test_the_module_of_each_class_is_loaded(script):
+    """Which inspect, doctest and others look up."""
+    script("""
+        import inspect, sys
+        import futures_c
+        for one in (futures_c.Future, futures_c.wait, futures_c.as_completed):
+            assert one.__module__ in sys.modules
+            assert inspect.getmodule(one) is sys.modules[one.__module__]
+    """).check()
+
+
 def test_an_executor_is_loaded_when_it_is_asked_for(script):
     outcome = script("""
         import sys
