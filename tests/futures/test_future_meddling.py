@@ -185,8 +185,7 @@ def test_no_callback_is_called_when_the_end_fails(futures, caplog):
             future = pool.submit(go_on.wait, 20)
             until(future.running)
             future.add_done_callback(called.append)
-            future._condition = BreakingCondition("acquire")
-        futures.wait([pool.submit(int)], 20)
+            future._condition = BreakingCondition(Oops("acquire"))
     assert called == []
     assert [r.getMessage() for r in caplog.records] == ["Exception in worker"]
 
