@@ -50,7 +50,7 @@ def sources() -> list[str]:
     """Every C file but the half of the port layer that is for other systems."""
     other = "linux" if portable() else "posix"
     found = (path.relative_to(HERE) for path in sorted(HERE.glob("src/*/*.c")))
-    return [str(path) for path in found if path.name != f"port_{other}.c"]
+    return [str(path) for path in found if not path.name.endswith(f"_{other}.c")]
 
 
 def portable() -> bool:

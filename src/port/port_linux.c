@@ -1,9 +1,4 @@
-/* port_linux.c - port.h on Linux: futexes and sched_getcpu().
- *
- * FUTEX_WAIT_BITSET rather than FUTEX_WAIT because its timeout is a point on
- * CLOCK_MONOTONIC: a wait that is resumed after a signal needs no
- * arithmetic and does not drift.
- */
+/* port_linux.c - port.h on Linux: futexes and sched_getcpu(). */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -11,46 +6,14 @@
 
 #if defined(__linux__) && !defined(FC_PORT_POSIX)
 
-#include <errno.h>
-#include <limits.h>
-#include <linux/futex.h>
 #include <sched.h>
-#include <stddef.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
-/* The kernel's own idea of a timespec for SYS_futex, which on 32-bit systems
- * is not that of a C library with 64-bit times. */
-struct futex_time {
-    long seconds;
-    long nanoseconds;
-};
+#include "port/futex.h"
 
 enum fc_park_result
 fc_park(_Atomic(uint32_t) *word, uint32_t expected, int64_t deadline_ns)
 {
-    struct futex_time until;
-    struct futex_time *timeout = NULL;
-    if (deadline_ns != FC_FOREVER) {
-        /* The kernel refuses negative times; the past is the past. */
-        int64_t at = deadline_ns > 0 ? deadline_ns : 0;
-        until.seconds = (long)(at / 1000000000);
-        until.nanoseconds = (long)(at % 1000000000);
-        timeout = &until;
-    }
-    int saved_errno = errno;
-    enum fc_park_result result = FC_PARK_WOKEN;
-    if (syscall(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG,
-                expected, timeout, NULL, FUTEX_BITSET_MATCH_ANY) != 0) {
-        if (errno == ETIMEDOUT) {
-            result = FC_PARK_TIMED_OUT;
-        }
-        else if (errno == EINTR) {
-            result = FC_PARK_INTERRUPTED;
-        }
-    }
-    errno = saved_errno;
-    return result;
+    return fc_futex_wait(word, expected, deadline_ns, FUTEX_PRIVATE_FLAG);
 }
 
 void
@@ -63,13 +26,7 @@ fc_park_deaf(_Atomic(uint32_t) *word, uint32_t expected)
 void
 fc_unpark(_Atomic(uint32_t) *word, uint32_t count)
 {
-    int saved_errno = errno;
-    int limit = count > INT_MAX ? INT_MAX : (int)count;
-    /* Fails with EFAULT where the memory has been unmapped since, which
-     * means that nobody sleeps there. */
-    (void)syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, limit,
-                  NULL, NULL, 0);
-    errno = saved_errno;
+    fc_futex_wake(word, count, FUTEX_PRIVATE_FLAG);
 }
 
 int

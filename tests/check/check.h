@@ -1,7 +1,7 @@
-/* check.h - what the tests of the core share: checks, threads, random
+/* check.h - what the tests in C share: checks, threads, processes, random
  * numbers, failing allocations and a watchdog.
  *
- * A test is a function that calls CHECK(); main.c runs them in order.  All
+ * A test is a function that calls CHECK(); main() runs them in order.  All
  * threads of a test are started by check_spawn(), so that the watchdog can
  * print where each of them stands when a test does not end.
  */
@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* Which sanitizer is built in, in gcc's words and in clang's. */
 #if defined(__has_feature)
@@ -40,13 +41,9 @@ bool check_report(bool passed, const char *what, const char *file, int line);
 void check_run(const char *name, void (*test)(void));
 #define CHECK_SECONDS 60
 
-/* One entry per file of tests; each runs the tests of that file. */
-void test_port(void);
-void test_queue(void);
-void test_lifosem(void);
-void test_dispatch(void);
-void test_group(void);
-void test_fork(void);
+/* One entry per file of tests, each of which runs the tests of that file, and
+ * NULL.  Every program of tests has its own, in its main.c. */
+extern void (*const check_tests[])(void);
 
 /* How much work a stress test does: `full` in a plain build, less under a
  * sanitizer, times the --scale option. */
@@ -73,6 +70,15 @@ void check_sleep_us(unsigned microseconds);
         }                                              \
         CHECK(condition);                              \
     } while (0)
+
+/* --- processes */
+
+/* Run `body` in a forked child, which ends afterwards: with 0 when no check
+ * has failed in it; and as a test does when it hangs. */
+pid_t check_fork(void (*body)(void *), void *arg);
+
+/* Wait for its end: the exit status, or minus the signal that ended it. */
+int check_wait(pid_t child);
 
 /* --- random numbers: a stream per seed and name */
 

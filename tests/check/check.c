@@ -4,12 +4,14 @@
 #endif
 #include "check.h"
 
+#include <errno.h>
 #include <execinfo.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -129,6 +131,39 @@ check_join(struct check_thread *t)
     }
     *at = t->next;
     pthread_mutex_unlock(&threads_mutex);
+}
+
+/* --- processes ----------------------------------------------------------- */
+
+pid_t
+check_fork(void (*body)(void *), void *arg)
+{
+    fflush(stdout);
+    pid_t child = fork();
+    if (child < 0) {
+        perror("fork");
+        exit(2);
+    }
+    if (child == 0) {
+        int failed_before = failed;
+        alarm(CHECK_SECONDS);
+        body(arg);
+        _exit(failed != failed_before);
+    }
+    return child;
+}
+
+int
+check_wait(pid_t child)
+{
+    int status;
+    while (waitpid(child, &status, 0) < 0) {
+        if (errno != EINTR) {
+            perror("waitpid");
+            exit(2);
+        }
+    }
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
 void
@@ -283,12 +318,9 @@ main(int argc, char **argv)
     action.sa_handler = dump_own_stack;
     sigaction(SIGUSR2, &action, NULL);
     printf("seed %llu\n", (unsigned long long)seed);
-    test_port();
-    test_queue();
-    test_lifosem();
-    test_dispatch();
-    test_group();
-    test_fork();
+    for (int i = 0; check_tests[i] != NULL; i++) {
+        check_tests[i]();
+    }
     printf("%d passed, %d failed\n", passed, failed);
     return failed != 0;
 }

@@ -1,0 +1,99 @@
+/* process_linux.c - process.h on Linux: memfd, futex, eventfd, pidfd. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "port/process.h"
+
+#if defined(__linux__) && !defined(FC_PORT_POSIX)
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "port/futex.h"
+
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434 /* the same on every architecture; Linux 5.3 */
+#endif
+
+int
+fc_memory_create(void)
+{
+    int fd = memfd_create("futures_c", MFD_CLOEXEC);
+    return fd >= 0 ? fd : -errno;
+}
+
+int
+fc_memory_reserve(int fd, uint64_t offset, uint64_t size)
+{
+    int error;
+    do {
+        error = fallocate(fd, 0, (off_t)offset, (off_t)size) == 0 ? 0 : errno;
+        /* A signal undoes what has been reserved so far; there will not be
+         * one each time. */
+    } while (error == EINTR);
+    return error;
+}
+
+void
+fc_memory_discard(int fd, uint64_t offset, uint64_t size)
+{
+    /* A system that refuses keeps the memory until the file goes. */
+    (void)fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                    (off_t)offset, (off_t)size);
+}
+
+enum fc_park_result
+fc_park_shared(_Atomic(uint32_t) *word, uint32_t expected,
+               int64_t deadline_ns)
+{
+    return fc_futex_wait(word, expected, deadline_ns, 0);
+}
+
+void
+fc_unpark_shared(_Atomic(uint32_t) *word, uint32_t count)
+{
+    fc_futex_wake(word, count, 0);
+}
+
+int
+fc_bell_create(struct fc_bell *bell)
+{
+    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    bell->listen = bell->ring = fd;
+    return fd >= 0 ? 0 : errno;
+}
+
+int
+fc_bell_ring(int ring)
+{
+    uint64_t once = 1;
+    /* EAGAIN: the counter is full, so it rings already. */
+    if (write(ring, &once, sizeof(once)) < 0 && errno != EAGAIN) {
+        return errno;
+    }
+    return 0;
+}
+
+void
+fc_bell_close(struct fc_bell *bell)
+{
+    if (bell->listen >= 0) {
+        (void)close(bell->listen);
+    }
+    bell->listen = bell->ring = -1;
+}
+
+int
+fc_process_watch(pid_t pid)
+{
+    /* The descriptor is close-on-exec by itself. */
+    long fd = syscall(SYS_pidfd_open, pid, 0);
+    return fd >= 0 ? (int)fd : -errno;
+}
+
+#endif /* __linux__ && !FC_PORT_POSIX */
