@@ -26,6 +26,7 @@ test: venv core-test
 
 core-test: venv
 	$(MAKE) -C tests/core plain ARGS=
+	$(MAKE) -C tests/ipc plain ARGS=
 
 demo: venv
 	$(VENV)/bin/python examples/demo.py $(ARGS)

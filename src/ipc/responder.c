@@ -1,0 +1,340 @@
+/* responder.c - see responder.h. */
+#ifndef _POSIX_C_SOURCE
+#define _POSIX_C_SOURCE 200809L
+#endif
+#include "ipc/responder.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ipc/arena.h"
+#include "ipc/idle.h"
+#include "ipc/results.h"
+
+/* --- the parent --------------------------------------------------------- */
+
+bool
+fc_responder_orphaned(const struct fc_responder *w)
+{
+    if (w->parent >= 0 && fc_process_ended(w->parent)) {
+        return true;
+    }
+    /* Also where a task has closed every descriptor: whoever forked us is
+     * gone when we have another parent now; where that was not the pool's
+     * process, ask for the number. */
+    return getppid() != w->first_parent
+           || !fc_process_exists(w->parent_pid);
+}
+
+static int64_t
+next_look(void)
+{
+    return fc_now_ns() + FC_LOOK_NS;
+}
+
+/* --- sitting down and leaving ------------------------------------------- */
+
+int
+fc_responder_attach(struct fc_responder *w, int fd, uint32_t seat, int ring,
+                    uint64_t keep)
+{
+    memset(w, 0, sizeof(*w));
+    int error = fc_segment_attach(&w->segment, fd);
+    if (error != 0) {
+        return error;
+    }
+    if (seat >= w->segment.geometry.seats) {
+        fc_segment_detach(&w->segment);
+        return EINVAL;
+    }
+    w->seat = seat;
+    w->ring = ring;
+    w->parent_pid = (pid_t)w->segment.header->owner;
+    w->first_parent = getppid();
+    w->parent = fc_process_watch(w->parent_pid);
+    fc_blocks_init(&w->blocks, &w->segment, seat, keep);
+    fc_producer_init(&w->replies, &w->segment, seat, FC_TO_PARENT);
+    fc_consumer_init(&w->pieces, &w->segment, seat, FC_TO_WORKER);
+    return 0;
+}
+
+void
+fc_responder_detach(struct fc_responder *w)
+{
+    fc_message_clear(&w->message);
+    fc_blocks_destroy(&w->blocks, true);
+    if (w->parent >= 0) {
+        (void)close(w->parent);
+    }
+    fc_segment_detach(&w->segment);
+}
+
+/* --- requests ----------------------------------------------------------- */
+
+/* Bring the bytes of a STREAM request over. */
+int
+fc_responder_fetch(struct fc_responder *w, struct fc_job *job)
+{
+    bool losing = false;
+    for (;;) {
+        uint32_t signal = fc_idle_signal(&w->segment, w->seat);
+        struct fc_frame frame;
+        int error = fc_consumer_next(&w->pieces, &frame);
+        if (error == EAGAIN) {
+            if (fc_responder_orphaned(w)) {
+                return ESRCH;
+            }
+            if (fc_idle_wait(&w->segment, w->seat, signal, next_look())
+                == FC_PARK_INTERRUPTED) {
+                return EINTR;
+            }
+            continue;
+        }
+        if (error == 0 && frame.tag != job->tag) {
+            error = EBADMSG;
+        }
+        if (error != 0) {
+            return error;
+        }
+        bool more = frame.rest > 0;
+        if (!losing) {
+            error = fc_message_add(&w->message, &frame);
+            losing = error == ENOMEM;
+        }
+        fc_consumer_release(&w->pieces);
+        fc_results_announce(&w->segment, w->ring);
+        if (error == EBADMSG) {
+            return error;
+        }
+        if (!more) {
+            job->bytes = w->message.bytes;
+            return losing ? ENOMEM : 0;
+        }
+    }
+}
+
+/* Ask for the bytes of a request, which no shared memory was to be had for. */
+static int
+want(struct fc_responder *w, struct fc_job *job)
+{
+    unsigned char *room = fc_producer_begin(&w->replies, 0);
+    while (room == NULL) {
+        (void)fc_producer_park(&w->replies, 0, next_look());
+        if (fc_responder_orphaned(w)) {
+            return ESRCH;
+        }
+        room = fc_producer_begin(&w->replies, 0);
+    }
+    fc_producer_publish(&w->replies, 0, FC_FRAME_WANT, job->tag, 0);
+    fc_results_announce(&w->segment, w->ring);
+    return fc_responder_fetch(w, job);
+}
+
+static int
+read_block(struct fc_responder *w, const struct fc_taken *taken,
+           struct fc_job *job)
+{
+    memcpy(&job->block, taken->data, sizeof(job->block));
+    job->size = job->block.length;
+    w->balance++;
+    return fc_block_possible(&w->segment, job->block.offset, job->block.size)
+                   && job->block.length <= job->block.size
+               ? 0
+               : EBADMSG;
+}
+
+static int
+read_arena(struct fc_responder *w, const struct fc_taken *taken,
+           struct fc_job *job)
+{
+    memcpy(&job->size, taken->data, sizeof(job->size));
+    if (!fc_arena_holds(&w->segment, taken->place, job->size)) {
+        return EBADMSG;
+    }
+    job->bytes = w->segment.arena + taken->place;
+    return 0;
+}
+
+/* Keep the block that came along. */
+static int
+read_gift(struct fc_responder *w, const struct fc_taken *taken)
+{
+    uint64_t gift[2];
+    memcpy(gift, taken->data + FC_GIFT_AT, sizeof(gift));
+    w->balance++;
+    return fc_blocks_put(&w->blocks, gift[0], gift[1]);
+}
+
+int
+fc_responder_take(struct fc_responder *w, struct fc_job *job)
+{
+    struct fc_taken taken;
+    memset(job, 0, sizeof(*job));
+    int error = fc_requests_take(&w->segment, w->seat, &taken);
+    if (error != 0) {
+        return error;
+    }
+    fc_idle_leave(&w->segment, w->seat);
+    if (fc_requests_waiting(&w->segment)) {
+        fc_idle_wake(&w->segment);
+    }
+    job->tag = fc_wire_tag(taken.position, taken.index);
+    job->function = taken.function;
+    job->kind = (uint16_t)(taken.kind >> FC_KIND_SHIFT);
+    if (taken.kind & FC_KIND_GIFT) {
+        error = read_gift(w, &taken);
+        if (error != 0) {
+            return error;
+        }
+    }
+    switch (taken.kind & FC_KIND_HOW) {
+    case FC_HOW_INLINE:
+        job->bytes = taken.data;
+        job->size = taken.length;
+        return 0;
+    case FC_HOW_ARENA:
+        return read_arena(w, &taken, job);
+    case FC_HOW_BLOCK:
+        return read_block(w, &taken, job);
+    default:
+        memcpy(&job->size, taken.data, sizeof(job->size));
+        return want(w, job);
+    }
+}
+
+int
+fc_responder_idle(struct fc_responder *w)
+{
+    fc_idle_enter(&w->segment, w->seat);
+    enum fc_park_result parked =
+        fc_idle_park(&w->segment, w->seat, next_look());
+    if (parked == FC_PARK_INTERRUPTED) {
+        return EINTR;
+    }
+    if (parked == FC_PARK_TIMED_OUT && fc_responder_orphaned(w)) {
+        return ESRCH;
+    }
+    return fc_idle_closing(&w->segment) && !fc_requests_waiting(&w->segment)
+               ? ESHUTDOWN
+               : 0;
+}
+
+void
+fc_responder_done(struct fc_responder *w, struct fc_job *job)
+{
+    fc_message_clear(&w->message);
+    job->bytes = NULL;
+    if (job->block.size > 0) {
+        (void)fc_blocks_put(&w->blocks, job->block.offset, job->block.size);
+        memset(&job->block, 0, sizeof(job->block));
+    }
+}
+
+/* --- replies ------------------------------------------------------------ */
+
+/* Room for a frame, sooner or later; NULL when the parent is gone. */
+static unsigned char *
+room_for(struct fc_responder *w, uint32_t size)
+{
+    unsigned char *room;
+    while ((room = fc_producer_begin(&w->replies, size)) == NULL) {
+        /* What is there has not been announced yet if nobody listened. */
+        fc_results_announce(&w->segment, w->ring);
+        (void)fc_producer_park(&w->replies, size, next_look());
+        if (fc_responder_orphaned(w)) {
+            return NULL;
+        }
+    }
+    return room;
+}
+
+static int
+reply_in_frames(struct fc_responder *w, uint64_t tag, uint16_t kind,
+                const struct fc_part *parts, unsigned count)
+{
+    struct fc_parts_reader reader = {.parts = parts, .count = count};
+    uint64_t left = fc_parts_size(parts, count);
+    uint32_t most = fc_frame_most(&w->segment);
+    do {
+        uint32_t now = left < most ? (uint32_t)left : most;
+        unsigned char *room = room_for(w, now);
+        if (room == NULL) {
+            return ESRCH;
+        }
+        fc_parts_read(&reader, room, now);
+        left -= now;
+        fc_producer_publish(&w->replies, now, kind, tag, left);
+    } while (left > 0);
+    return 0;
+}
+
+static int
+say_block(struct fc_responder *w, uint64_t tag, uint16_t kind,
+          const struct fc_wire_block *block)
+{
+    unsigned char *room = room_for(w, sizeof(*block));
+    if (room == NULL) {
+        return ESRCH;
+    }
+    memcpy(room, block, sizeof(*block));
+    fc_producer_publish(&w->replies, sizeof(*block), kind, tag, 0);
+    return 0;
+}
+
+/* EAGAIN: no block is to be had. */
+static int
+reply_in_block(struct fc_responder *w, uint64_t tag, uint16_t kind,
+               const struct fc_part *parts, unsigned count)
+{
+    struct fc_block block;
+    uint64_t size = fc_parts_size(parts, count);
+    if (fc_blocks_take(&w->blocks, size, &block) != 0) {
+        return EAGAIN;
+    }
+    fc_parts_gather(parts, count, block.bytes);
+    w->balance--;
+    struct fc_wire_block said = {
+        .offset = block.offset, .size = block.size, .length = size};
+    return say_block(w, tag, (uint16_t)(kind | FC_FRAME_BLOCK), &said);
+}
+
+/* Whoever has got more blocks than he has sent gives one back. */
+static int
+give_back(struct fc_responder *w, uint64_t tag)
+{
+    struct fc_wire_block back = {0};
+    if (w->balance <= 0
+        || !fc_blocks_spare(&w->blocks, &back.offset, &back.size)) {
+        return 0;
+    }
+    w->balance--;
+    return say_block(w, tag, FC_FRAME_BACK, &back);
+}
+
+int
+fc_responder_reply(struct fc_responder *w, const struct fc_job *job,
+                   uint16_t kind, const struct fc_part *parts, unsigned count,
+                   bool last)
+{
+    uint64_t size = fc_parts_size(parts, count);
+    uint16_t frame = (uint16_t)(kind << 2);
+    int error = EAGAIN;
+    if (last && !fc_requests_waiting(&w->segment)) {
+        fc_idle_enter(&w->segment, w->seat);
+    }
+    FC_KILL_POINT();
+    if (size >= FC_BLOCK_FROM) {
+        error = reply_in_block(w, job->tag, frame, parts, count);
+    }
+    else {
+        error = give_back(w, job->tag);
+        error = error == 0 ? EAGAIN : error;
+    }
+    if (error == EAGAIN) {
+        error = reply_in_frames(w, job->tag, frame, parts, count);
+    }
+    FC_KILL_POINT();
+    fc_results_announce(&w->segment, w->ring);
+    return error;
+}

@@ -1,0 +1,74 @@
+/* responder.h - a worker's end: takes requests, sends replies.
+ *
+ * One thread of the worker's process uses it.  Every function that waits looks
+ * at least once a second whether the parent is still there.
+ */
+#ifndef FC_RESPONDER_H
+#define FC_RESPONDER_H
+
+#include "ipc/blocks.h"
+#include "ipc/requests.h"
+#include "ipc/stream.h"
+#include "ipc/wire.h"
+
+/* Nanoseconds between two looks at the parent, of a worker that waits. */
+#define FC_LOOK_NS INT64_C(1000000000)
+
+struct fc_responder {
+    struct fc_segment segment;
+    struct fc_blocks blocks;
+    struct fc_producer replies;
+    struct fc_consumer pieces;
+    struct fc_message message; /* of the request that is being served */
+    uint32_t seat;
+    int64_t balance; /* blocks that have come, less those that have gone */
+    int ring;        /* of the bell */
+    int parent;      /* fc_process_watch() of the parent, or -1 */
+    pid_t parent_pid, first_parent;
+};
+
+/* A request that this worker has taken. */
+struct fc_job {
+    uint64_t tag;
+    uint64_t size;
+    const unsigned char *bytes; /* NULL when it is in a block */
+    struct fc_wire_block block; /* size 0: none; it is ours from now on */
+    uint32_t function;
+    uint16_t kind;
+};
+
+/* Sit down.  `fd` is the segment's descriptor and is ours from then on, `ring`
+ * the bell's, which stays the caller's.  0 or an errno. */
+int fc_responder_attach(struct fc_responder *w, int fd, uint32_t seat,
+                        int ring, uint64_t keep);
+
+/* Give back the memory of what nobody else will, and let go. */
+void fc_responder_detach(struct fc_responder *w);
+
+/* Whether the parent is gone. */
+bool fc_responder_orphaned(const struct fc_responder *w);
+
+/* Take the next request.  0; EAGAIN: there is none now; ENOMEM: *job says
+ * which it is, but its bytes are lost; EBADMSG: the segment is damaged; ESRCH:
+ * the parent is gone; EINTR: a signal came while its bytes were being fetched,
+ * and *job is to be handed to fc_responder_fetch() again. */
+int fc_responder_take(struct fc_responder *w, struct fc_job *job);
+int fc_responder_fetch(struct fc_responder *w, struct fc_job *job);
+
+/* Sleep until there may be a request, at most until the next look at the
+ * parent.  0; ESHUTDOWN: there is none and none will come; ESRCH; EINTR. */
+int fc_responder_idle(struct fc_responder *w);
+
+/* Reply to a request; the parts are copied.  With `last` the worker is going
+ * to look for the next request at once, and counts as idle before anybody can
+ * see this reply, unless there is a request waiting.  0; ESRCH.  Not
+ * interruptible: a reply cannot be half a one. */
+int fc_responder_reply(struct fc_responder *w, const struct fc_job *job,
+                       uint16_t kind, const struct fc_part *parts,
+                       unsigned count, bool last);
+
+/* The bytes of the request are not needed any more: its block may serve for a
+ * reply.  After this nothing points into it. */
+void fc_responder_done(struct fc_responder *w, struct fc_job *job);
+
+#endif /* FC_RESPONDER_H */

@@ -1,0 +1,13 @@
+/* kill.h - points at which a process kills itself.
+ *
+ * The second program of these tests has every source compiled with points.h:
+ * each FC_KILL_POINT() that a process comes to counts, and it dies at the one
+ * that kill_fuse() has named.
+ */
+#ifndef KILL_H
+#define KILL_H
+
+/* Die at the `n`-th point from now on; 0: never. */
+void kill_fuse(long n);
+
+#endif /* KILL_H */

@@ -1,0 +1,21 @@
+/* main.c - the tests of src/port/process.h and src/ipc. */
+#include <stddef.h>
+
+#include "check.h"
+
+void test_process(void);
+void test_segment(void);
+void test_requests(void);
+void test_stream(void);
+void test_idle(void);
+void test_arena(void);
+void test_blocks(void);
+void test_pool(void);
+void test_kill(void);
+void test_noise(void);
+
+void (*const check_tests[])(void) = {
+    test_process, test_segment, test_requests, test_stream, test_idle,
+    test_arena,   test_blocks,  test_pool,     test_kill,   test_noise,
+    NULL,
+};

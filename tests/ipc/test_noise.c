@@ -1,0 +1,171 @@
+/* test_noise.c - random bytes in the segment: whoever reads them rejects them,
+ * and comes to no harm.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "ipc/idle.h"
+#include "ipc/requester.h"
+#include "ipc/responder.h"
+#include "pool.h"
+
+static struct fc_requester requester;
+static struct fc_responder responder;
+static struct fc_bell bell;
+
+static void
+end_at_once(void *unused)
+{
+    (void)unused;
+}
+
+static void
+open_both(pid_t nobody)
+{
+    CHECK(fc_bell_create(&bell) == 0);
+    CHECK(fc_requester_create(&requester, &pool_geometry, 1 << 20) == 0);
+    CHECK(fc_requester_open(&requester, 0) == 0);
+    CHECK(fc_responder_attach(&responder, dup(requester.segment.fd), 0,
+                              bell.ring, 1 << 20)
+          == 0);
+    /* Who is told to wait for bytes that nobody sends gives up, for there is
+     * no parent. */
+    responder.parent_pid = nobody;
+}
+
+static void
+close_both(void)
+{
+    fc_responder_detach(&responder);
+    fc_requester_destroy(&requester);
+    fc_bell_close(&bell);
+}
+
+/* Write over a few bytes behind the fixed part, or where something is. */
+static void
+scribble(struct check_random *r)
+{
+    unsigned char *base = (unsigned char *)requester.segment.header;
+    uint64_t from = offsetof(struct fc_header, head);
+    uint64_t to = requester.segment.layout.streams;
+    if (check_random_below(r, 2)) {
+        from = requester.segment.layout.streams;
+        to = from + 2 * requester.segment.geometry.stream;
+    }
+    else if (check_random_below(r, 2)) {
+        from = requester.segment.layout.slots;
+        to = from + 4 * sizeof(struct fc_slot);
+    }
+    for (uint64_t n = check_random_below(r, 20) + 1; n > 0; n--) {
+        uint64_t at = from + check_random_below(r, to - from);
+        base[at] = (unsigned char)check_random_below(r, 256);
+    }
+}
+
+/* The sum of all bytes, so that all of them are looked at. */
+static unsigned
+look_at(const unsigned char *bytes, uint64_t size)
+{
+    unsigned sum = 0;
+    for (uint64_t i = 0; i < size; i++) {
+        sum += bytes[i];
+    }
+    return sum;
+}
+
+static unsigned sums;
+
+/* Whether the error is one that the headers name. */
+static bool
+known(int error)
+{
+    return error == 0 || error == EAGAIN || error == EBADMSG
+           || error == ENOMEM || error == EFBIG || error == ESRCH;
+}
+
+static void
+work_once(struct check_random *r)
+{
+    struct fc_job job;
+    int error = fc_responder_take(&responder, &job);
+    CHECK(known(error));
+    if (error != 0) {
+        return;
+    }
+    if (job.bytes != NULL) {
+        sums += look_at(job.bytes, job.size);
+    }
+    fc_responder_done(&responder, &job);
+    unsigned char bytes[300] = {1, 2, 3};
+    struct fc_part part = {bytes, check_random_below(r, sizeof(bytes))};
+    if (fc_producer_fits(&responder.replies, sizeof(bytes))) {
+        (void)fc_responder_reply(&responder, &job, 1, &part, 1, true);
+    }
+}
+
+static void
+ask_once(struct check_random *r)
+{
+    unsigned char bytes[2000] = {4, 5, 6};
+    struct fc_part part = {bytes, check_random_below(r, sizeof(bytes))};
+    uint32_t index;
+    CHECK(known(fc_requester_send(&requester, &part, 1, 1, 1, &requester,
+                                  &index)));
+}
+
+static bool
+drain_once(void)
+{
+    struct fc_reply reply;
+    int error;
+    while ((error = fc_requester_next(&requester, 0, &reply)) == 0) {
+        CHECK(reply.user == &requester);
+        if (reply.bytes != NULL) {
+            sums += look_at(reply.bytes, reply.size);
+        }
+        fc_reply_clear(&reply);
+        fc_requester_recycle(&requester, &reply.block);
+    }
+    CHECK(known(error));
+    fc_requester_release(&requester, 0);
+    return error != EBADMSG;
+}
+
+static void
+random_bytes_are_rejected(void)
+{
+    struct check_random r = check_random_new(80);
+    uint64_t nonsense = 0;
+    pid_t nobody = check_fork(end_at_once, NULL);
+    CHECK(check_wait(nobody) == 0);
+    for (uint64_t round = check_size(400); round > 0; round--) {
+        bool sane = true;
+        open_both(nobody);
+        for (int i = 0; sane && i < 60; i++) {
+            ask_once(&r);
+            if (check_random_below(&r, 3) == 0) {
+                scribble(&r);
+            }
+            work_once(&r);
+            if (check_random_below(&r, 3) == 0) {
+                scribble(&r);
+            }
+            sane = drain_once();
+        }
+        nonsense += !sane;
+        close_both();
+    }
+    /* It is looked for where it can be found. */
+    CHECK(nonsense > 0);
+}
+
+void
+test_noise(void)
+{
+    RUN(random_bytes_are_rejected);
+}
