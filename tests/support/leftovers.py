@@ -39,12 +39,26 @@ def _resident() -> tuple[set[int], set[int]]:
     return pids, fds
 
 
+def _kernel_threads() -> frozenset[int]:
+    """Ids of all threads of this process, as the system knows them.
+
+    One that ends while the directory is read may hide those behind it (about
+    one reading of 100,000 where threads come and go): read until two agree.
+    """
+    before: frozenset[int] = frozenset()
+    while True:
+        found = frozenset(int(task) for task in os.listdir(_PROC / "task"))
+        if found == before:
+            return found
+        before = found
+
+
 def _children() -> set[int]:
     """Process ids of the children, those that nobody reaped included."""
     found: set[int] = set()
-    for task in os.listdir(_PROC / "task"):
+    for task in _kernel_threads():
         try:
-            text = (_PROC / "task" / task / "children").read_text()
+            text = (_PROC / "task" / str(task) / "children").read_text()
         except OSError:
             continue  # The thread ended meanwhile.
         found.update(int(pid) for pid in text.split())
@@ -76,7 +90,7 @@ class Census:
         """Count now."""
         return cls(
             frozenset(threading.enumerate()),
-            frozenset(int(task) for task in os.listdir(_PROC / "task")),
+            _kernel_threads(),
             frozenset(_children()),
             frozenset(_descriptors()),
         )
