@@ -94,6 +94,8 @@ static PyMethodDef module_methods[] = {
     {"_make_pool_type", fc_make_pool_type, METH_O, NULL},
     {"_set_exiting", module_set_exiting, METH_NOARGS, NULL},
     {"_forked", module_forked, METH_NOARGS, NULL},
+    {"_encode", fc_encode, METH_O, NULL},
+    {"_decode", fc_decode, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 
@@ -130,11 +132,11 @@ static PyMethodDef module_methods[] = {
 #define FC_STATE_TYPES(X) \
     X(future_type) X(waiter_type) X(as_completed_type) X(map_type) \
     X(map_iterator_type) X(queue_type) X(item_type) X(worker_type) \
-    X(pool_type) X(std_future)
+    X(sink_type) X(pool_type) X(std_future)
 
 #define FC_STATE_OTHERS(X) \
     X(condition_factory) X(queue_empty) X(getswitchinterval) \
-    X(switch_point) X(zero)
+    X(switch_point) X(zero) X(reduction) X(pickle_loads) X(pickler)
 
 static int
 state_take_base(fc_state *st)
@@ -239,7 +241,8 @@ module_exec(PyObject *module)
         || fc_waiter_init(module, st) < 0
         || fc_as_completed_init(module, st) < 0 || fc_map_init(module, st) < 0
         || fc_queue_init_types(module, st) < 0
-        || fc_worker_init(module, st) < 0) {
+        || fc_worker_init(module, st) < 0
+        || fc_pickling_init(module, st) < 0) {
         return -1;
     }
     return 0;

@@ -25,6 +25,7 @@ typedef struct fc_state {
     PyTypeObject *queue_type;
     PyTypeObject *item_type;
     PyTypeObject *worker_type;
+    PyTypeObject *sink_type;
     PyTypeObject *pool_type; /* NULL until futures_c.thread asks for it */
 
     /* objects of concurrent.futures */
@@ -49,6 +50,11 @@ typedef struct fc_state {
     PyObject *getswitchinterval; /* sys.getswitchinterval */
     PyObject *switch_point;      /* a Python function that does nothing */
     PyObject *zero;
+
+    /* for messages to other processes, on first use; under sink_type's lock */
+    PyObject *reduction;    /* multiprocessing.reduction */
+    PyObject *pickle_loads; /* pickle.loads */
+    PyObject *pickler;      /* one that is kept for reuse, with its sink */
 
     /* The interpreter is exiting: idle workers leave. */
     _Atomic(bool) exiting;
@@ -92,6 +98,7 @@ int fc_as_completed_init(PyObject *module, fc_state *st);
 int fc_map_init(PyObject *module, fc_state *st);
 int fc_queue_init_types(PyObject *module, fc_state *st);
 int fc_worker_init(PyObject *module, fc_state *st);
+int fc_pickling_init(PyObject *module, fc_state *st);
 
 /* Functions of the module. */
 PyObject *fc_wait(PyObject *module, PyObject *const *args, Py_ssize_t nargs,
@@ -99,6 +106,8 @@ PyObject *fc_wait(PyObject *module, PyObject *const *args, Py_ssize_t nargs,
 PyObject *fc_as_completed(PyObject *module, PyObject *const *args,
                           Py_ssize_t nargs, PyObject *kwnames);
 PyObject *fc_make_pool_type(PyObject *module, PyObject *base);
+PyObject *fc_encode(PyObject *module, PyObject *object);
+PyObject *fc_decode(PyObject *module, PyObject *args);
 
 /* Log `message` % args with the current exception through the standard
  * logger ("concurrent.futures"), as LOGGER.exception or LOGGER.critical do.
