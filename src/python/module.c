@@ -118,7 +118,13 @@ static PyMethodDef module_methods[] = {
     X(str_exception, "exception") \
     X(str_submit, "submit") \
     X(str_run, "run") \
-    X(str__invoke_callbacks, "_invoke_callbacks")
+    X(str__invoke_callbacks, "_invoke_callbacks") \
+    X(str_forking_pickler, "ForkingPickler") \
+    X(str__copyreg_dispatch_table, "_copyreg_dispatch_table") \
+    X(str__extra_reducers, "_extra_reducers") \
+    X(str_dump, "dump") \
+    X(str_clear_memo, "clear_memo") \
+    X(str_buffers, "buffers")
 
 #define FC_STATE_BASE(X) \
     X(cancelled_error, "CancelledError") \

@@ -173,76 +173,82 @@ forking_pickler(fc_state *st)
         look_up(st, &st->reduction, "multiprocessing.reduction", NULL);
     PyObject *class =
         reduction != NULL
-            ? PyObject_GetAttrString(reduction, "ForkingPickler") : NULL;
+            ? PyObject_GetAttr(reduction, st->str_forking_pickler) : NULL;
     Py_XDECREF(reduction);
     return class;
 }
 
-/* The reducers that are registered now, as ForkingPickler's own constructor
- * puts them together.  NULL without an exception where the class is of another
- * kind. */
+/* A pickler that is kept is a tuple: itself, its sink, and copies of the two
+ * dictionaries of reducers as they were when it got its own of them. */
+enum { PICKLER, SINK, COPYREG, EXTRA };
+
+/* One of these dictionaries of a class as it is now: a new reference, or NULL
+ * without an exception where the class is of another kind. */
 static PyObject *
-registered(PyObject *class)
+reducers_of(PyObject *class, PyObject *name)
 {
-    PyObject *table = NULL;
-    PyObject *all = PyObject_GetAttrString(class, "_copyreg_dispatch");
-    PyObject *extra =
-        all != NULL ? PyObject_GetAttrString(class, "_extra_reducers") : NULL;
-    if (extra == NULL) {
+    PyObject *reducers = PyObject_GetAttr(class, name);
+    if (reducers == NULL) {
         PyErr_Clear();
     }
-    else if (PyDict_Check(all) && PyDict_Check(extra)) {
-        table = PyDict_Copy(all);
-        if (table != NULL && PyDict_Update(table, extra) < 0) {
-            Py_CLEAR(table);
-        }
+    else if (!PyDict_Check(reducers)) {
+        Py_CLEAR(reducers);
     }
+    return reducers;
+}
+
+/* Whether a dictionary has the same items as its copy had. */
+static bool
+is_unchanged(PyObject *now, PyObject *copy)
+{
+    bool same = true;
+    Py_ssize_t i = 0, k = 0;
+    PyObject *key, *value, *old_key, *old_value;
+    FC_LOCK(now);
+    while (same && PyDict_Next(now, &i, &key, &value)) {
+        same = PyDict_Next(copy, &k, &old_key, &old_value)
+               && key == old_key && value == old_value;
+    }
+    same = same && !PyDict_Next(copy, &k, &old_key, &old_value);
+    FC_UNLOCK();
+    return same;
+}
+
+/* Whether a pickler that was kept is what a new one would be. */
+static bool
+is_fresh(fc_state *st, PyObject *kept, PyObject *class)
+{
+    if ((PyObject *)Py_TYPE(PyTuple_GET_ITEM(kept, PICKLER)) != class) {
+        return false;
+    }
+    PyObject *all = reducers_of(class, st->str__copyreg_dispatch_table);
+    PyObject *extra = reducers_of(class, st->str__extra_reducers);
+    bool fresh = all != NULL && extra != NULL
+                 && is_unchanged(all, PyTuple_GET_ITEM(kept, COPYREG))
+                 && is_unchanged(extra, PyTuple_GET_ITEM(kept, EXTRA));
     Py_XDECREF(all);
     Py_XDECREF(extra);
-    return table;
+    return fresh;
 }
 
-/* Bring a pickler that was kept up to date.  1; 0: it cannot be; -1. */
-static int
-refresh(PyObject *pair, PyObject *class)
-{
-    PyObject *pickler = PyTuple_GET_ITEM(pair, 0);
-    if ((PyObject *)Py_TYPE(pickler) != class) {
-        return 0;
-    }
-    PyObject *table = registered(class);
-    if (table == NULL) {
-        return PyErr_Occurred() ? -1 : 0;
-    }
-    int status = PyObject_SetAttrString(pickler, "dispatch_table", table);
-    Py_DECREF(table);
-    return status < 0 ? -1 : 1;
-}
-
-/* A pickler and its sink, as a tuple: one that is kept, or a new one where
- * that one is in use (a reducer may submit tasks) or of another class. */
+/* A copy of such a dictionary, empty where there is none. */
 static PyObject *
-take_pickler(fc_state *st)
+copy_reducers(PyObject *class, PyObject *name)
 {
-    PyObject *class = forking_pickler(st);
-    if (class == NULL) {
-        return NULL;
-    }
-    PyObject *pair;
-    FC_LOCK(st->sink_type);
-    pair = st->pickler;
-    st->pickler = NULL;
-    FC_UNLOCK();
-    int fresh = pair != NULL ? refresh(pair, class) : 0;
-    if (fresh > 0) {
-        Py_DECREF(class);
-        return pair;
-    }
-    Py_XDECREF(pair);
-    if (fresh < 0) {
-        Py_DECREF(class);
-        return NULL;
-    }
+    PyObject *reducers = reducers_of(class, name);
+    PyObject *copy =
+        reducers != NULL ? PyDict_Copy(reducers) : PyDict_New();
+    Py_XDECREF(reducers);
+    return copy;
+}
+
+static PyObject *
+new_pickler(fc_state *st, PyObject *class)
+{
+    /* Before the pickler takes its own: what is registered in between is a
+     * change. */
+    PyObject *all = copy_reducers(class, st->str__copyreg_dispatch_table);
+    PyObject *extra = copy_reducers(class, st->str__extra_reducers);
     SinkObject *sink = sink_new(st);
     PyObject *take =
         sink != NULL ? PyObject_GetAttrString((PyObject *)sink, "take")
@@ -251,32 +257,57 @@ take_pickler(fc_state *st)
         take != NULL ? PyObject_CallFunction(class, "OiOO", (PyObject *)sink,
                                              5, Py_True, take)
                      : NULL;
-    Py_DECREF(class);
-    Py_XDECREF(take);
-    pair = pickler != NULL
-               ? PyTuple_Pack(2, pickler, (PyObject *)sink) : NULL;
+    PyObject *kept = NULL;
+    if (pickler != NULL && all != NULL && extra != NULL) {
+        kept = PyTuple_Pack(4, pickler, (PyObject *)sink, all, extra);
+    }
     Py_XDECREF(pickler);
+    Py_XDECREF(take);
     Py_XDECREF((PyObject *)sink);
-    return pair;
+    Py_XDECREF(extra);
+    Py_XDECREF(all);
+    return kept;
+}
+
+/* One that is kept, or a new one where that one is in use (a reducer may
+ * submit tasks) or another reducer has been registered. */
+static PyObject *
+take_pickler(fc_state *st)
+{
+    PyObject *class = forking_pickler(st);
+    if (class == NULL) {
+        return NULL;
+    }
+    PyObject *kept;
+    FC_LOCK(st->sink_type);
+    kept = st->pickler;
+    st->pickler = NULL;
+    FC_UNLOCK();
+    if (kept == NULL || !is_fresh(st, kept, class)) {
+        Py_XDECREF(kept);
+        kept = new_pickler(st, class);
+    }
+    Py_DECREF(class);
+    return kept;
 }
 
 /* Keep it for the next one, without what it remembers. */
 static int
-give_pickler(fc_state *st, PyObject *pair)
+give_pickler(fc_state *st, PyObject *kept)
 {
-    SinkObject *sink = (SinkObject *)PyTuple_GET_ITEM(pair, 1);
-    PyObject *none =
-        PyObject_CallMethod(PyTuple_GET_ITEM(pair, 0), "clear_memo", NULL);
+    SinkObject *sink = (SinkObject *)PyTuple_GET_ITEM(kept, SINK);
+    PyObject *none = PyObject_CallMethodNoArgs(
+        PyTuple_GET_ITEM(kept, PICKLER), st->str_clear_memo);
     Py_XDECREF(none);
     if (none == NULL
         || PyList_SetSlice(sink->buffers, 0, PY_SSIZE_T_MAX, NULL) < 0) {
-        Py_DECREF(pair);
+        Py_DECREF(kept);
         return -1;
     }
     PyObject *other;
     FC_LOCK(st->sink_type);
     other = st->pickler;
-    st->pickler = pair;
+    st->pickler = kept;
     FC_UNLOCK();
     Py_XDECREF(other);
     return 0;
@@ -320,14 +351,14 @@ fc_pickle_put(fc_state *st, fc_outgoing *o, PyObject *object)
     size_t size = o->size;
     unsigned count = o->count;
     size_t before = fc_outgoing_size(o);
-    PyObject *pair = take_pickler(st);
-    if (pair == NULL) {
+    PyObject *kept = take_pickler(st);
+    if (kept == NULL) {
         return -1;
     }
-    SinkObject *sink = (SinkObject *)PyTuple_GET_ITEM(pair, 1);
+    SinkObject *sink = (SinkObject *)PyTuple_GET_ITEM(kept, SINK);
     sink->o = o;
-    PyObject *none = PyObject_CallMethod(PyTuple_GET_ITEM(pair, 0), "dump",
-                                         "(O)", object);
+    PyObject *none = PyObject_CallMethodOneArg(
+        PyTuple_GET_ITEM(kept, PICKLER), st->str_dump, object);
     sink->o = NULL;
     int status = -1;
     if (none != NULL) {
@@ -338,11 +369,11 @@ fc_pickle_put(fc_state *st, fc_outgoing *o, PyObject *object)
     if (status < 0) {
         PyObject *raised = fc_exception_take();
         fc_outgoing_cut(o, size, count);
-        Py_DECREF(pair); /* in what state it is, nobody knows */
+        Py_DECREF(kept); /* in what state it is, nobody knows */
         fc_exception_restore(raised);
         return -1;
     }
-    return give_pickler(st, pair);
+    return give_pickler(st, kept);
 }
 
 /* --- reading ------------------------------------------------------------- */
@@ -430,14 +461,12 @@ load(fc_state *st, const unsigned char *bytes, uint64_t size,
     }
     PyObject *view = PyMemoryView_FromMemory(
         (char *)(uintptr_t)bytes, (Py_ssize_t)size, PyBUF_READ);
-    PyObject *args = view != NULL ? PyTuple_Pack(1, view) : NULL;
-    PyObject *named =
-        args != NULL ? Py_BuildValue("{sO}", "buffers", buffers) : NULL;
+    PyObject *names = view != NULL ? PyTuple_Pack(1, st->str_buffers) : NULL;
+    PyObject *stack[] = {view, buffers};
     PyObject *object =
-        named != NULL ? PyObject_Call(loads, args, named) : NULL;
+        names != NULL ? PyObject_Vectorcall(loads, stack, 1, names) : NULL;
     Py_DECREF(loads);
-    Py_XDECREF(named);
-    Py_XDECREF(args);
+    Py_XDECREF(names);
     if (view != NULL) {
         /* Nobody looks there any more, whoever has got hold of it. */
         PyObject *raised = object == NULL ? fc_exception_take() : NULL;

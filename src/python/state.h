@@ -45,6 +45,9 @@ typedef struct fc_state {
     PyObject *str_append, *str_remove, *str_cancelled;
     PyObject *str_exception, *str_submit, *str_run;
     PyObject *str__invoke_callbacks;
+    PyObject *str_forking_pickler, *str__copyreg_dispatch_table;
+    PyObject *str__extra_reducers;
+    PyObject *str_dump, *str_clear_memo, *str_buffers;
     PyObject *condition_factory; /* threading.Condition */
     PyObject *queue_empty;       /* queue.Empty, on first use */
     PyObject *getswitchinterval; /* sys.getswitchinterval */
@@ -54,7 +57,7 @@ typedef struct fc_state {
     /* for messages to other processes, on first use; under sink_type's lock */
     PyObject *reduction;    /* multiprocessing.reduction */
     PyObject *pickle_loads; /* pickle.loads */
-    PyObject *pickler;      /* one that is kept for reuse, with its sink */
+    PyObject *pickler;      /* one that is kept for reuse; pickling.c */
 
     /* The interpreter is exiting: idle workers leave. */
     _Atomic(bool) exiting;
