@@ -4,13 +4,14 @@
 #endif
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "check.h"
-#include "ipc/blocks.h"
+#include "ipc/returns.h"
 
 #define MB (UINT64_C(1) << 20)
 
@@ -207,6 +208,70 @@ memory_that_is_refused(void)
     close_blocks();
 }
 
+/* --- blocks that come back from any thread */
+
+#define RETURNERS 3
+
+static struct fc_returns returns;
+static _Atomic(uint64_t) handed_out[64]; /* offsets; 0: nothing */
+static atomic_bool stop_returning;
+
+static void
+keep_returning(void *arg)
+{
+    struct check_random r = check_random_new((uintptr_t)arg + 90);
+    while (!stop_returning) {
+        uint64_t i = check_random_below(&r, 64);
+        uint64_t offset = atomic_exchange(&handed_out[i], 0);
+        if (offset != 0) {
+            struct fc_return *one = malloc(sizeof(*one));
+            one->offset = offset;
+            one->size = 65536;
+            fc_returns_push(&returns, one);
+        }
+        check_random_delay(&r);
+    }
+}
+
+static void
+stress_returns(void)
+{
+    struct check_random r = check_random_new(89);
+    struct check_thread threads[RETURNERS];
+    open_blocks(1000 * MB);
+    fc_returns_init(&returns);
+    stop_returning = false;
+    for (uintptr_t i = 0; i < RETURNERS; i++) {
+        check_spawn(&threads[i], keep_returning, (void *)i);
+    }
+    for (uint64_t n = check_size(20000); n > 0; n--) {
+        uint64_t nothing = 0;
+        struct fc_block block;
+        fc_returns_collect(&returns, &parent);
+        CHECK(fc_blocks_take(&parent, 1, &block) == 0);
+        CHECK(block.bytes[0] == 0);
+        block.bytes[0] = 1; /* nobody else has it */
+        block.bytes[0] = 0;
+        if (!atomic_compare_exchange_strong(
+                &handed_out[check_random_below(&r, 64)], &nothing,
+                block.offset)) {
+            CHECK(fc_blocks_put(&parent, block.offset, block.size) == 0);
+        }
+    }
+    stop_returning = true;
+    for (int i = 0; i < RETURNERS; i++) {
+        check_join(&threads[i]);
+    }
+    fc_returns_collect(&returns, &parent);
+    for (int i = 0; i < 64; i++) {
+        if (handed_out[i] != 0) {
+            CHECK(fc_blocks_put(&parent, handed_out[i], 65536) == 0);
+        }
+        handed_out[i] = 0;
+    }
+    close_blocks();
+}
+
 void
 test_blocks(void)
 {
@@ -217,4 +282,5 @@ test_blocks(void)
     RUN(more_than_are_known);
     RUN(nonsense_is_no_block);
     RUN(memory_that_is_refused);
+    RUN(stress_returns);
 }
