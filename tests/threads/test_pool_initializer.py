@@ -158,16 +158,19 @@ def test_callbacks_are_called(futures, caplog):
 def test_a_second_thread_that_fails_breaks_a_working_pool(futures, caplog):
     """The worker that is fine ends its task; the pool is broken all the same."""
     calls = []
-    gate = threading.Event()
+    gate, submitted = threading.Event(), threading.Event()
 
     def once():
         calls.append(1)
         if len(calls) > 1:
+            # Afterwards submit() raises.
+            submitted.wait(20)
             raise ValueError("second")
 
     with futures.ThreadPoolExecutor(2, initializer=once) as pool:
         running = pool.submit(gate.wait, 30)
         pending = [pool.submit(abs, 1) for _ in range(5)]
+        submitted.set()
         for future in pending:
             assert isinstance(future.exception(20), futures.BrokenExecutor)
         assert pool._broken == BROKEN
