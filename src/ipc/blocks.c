@@ -1,8 +1,12 @@
 /* blocks.c - making, keeping and giving away blocks; see blocks.h. */
+#ifndef _POSIX_C_SOURCE
+#define _POSIX_C_SOURCE 200809L
+#endif
 #include "ipc/blocks.h"
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* Blocks are a multiple of this: no smaller message is worth one. */
 #define LEAST 65536
@@ -204,9 +208,15 @@ bool
 fc_block_possible(const struct fc_segment *s, uint64_t offset, uint64_t size)
 {
     uint64_t end = window_start(s->geometry.seats);
-    return offset >= FC_WINDOW && offset < end && offset % LEAST == 0
-           && size > 0 && size % LEAST == 0
-           && size <= FC_WINDOW - offset % FC_WINDOW;
+    if (offset < FC_WINDOW || offset >= end || offset % LEAST != 0
+        || size == 0 || size % LEAST != 0
+        || size > FC_WINDOW - offset % FC_WINDOW) {
+        return false;
+    }
+    /* Touching what is behind the end of the file would be a SIGBUS. */
+    struct stat file;
+    return fstat(s->fd, &file) == 0 && file.st_size > 0
+           && offset + size <= (uint64_t)file.st_size;
 }
 
 int

@@ -59,8 +59,8 @@ void fc_blocks_init(struct fc_blocks *b, struct fc_segment *s,
 void fc_blocks_destroy(struct fc_blocks *b, bool discard);
 
 /* A block of at least `size` bytes, reserved and mapped for writing, whose
- * contents are undefined.  It is the caller's until he names it in a message,
- * or gives it to fc_blocks_put().  0, or what the system says where it refuses
+ * contents are undefined.  It is mapped until the next call; the caller names
+ * it in a message, or gives it to fc_blocks_put().  0, or what the system says where it refuses
  * memory; EFBIG: no block can be as large. */
 int fc_blocks_take(struct fc_blocks *b, uint64_t size, struct fc_block *block);
 

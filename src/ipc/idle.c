@@ -159,7 +159,7 @@ fc_idle_forget(struct fc_segment *s, uint32_t seat)
 {
     fc_idle_leave(s, seat);
     (void)unset(s, seat);
-    if (fc_requests_waiting(s)) {
-        fc_idle_wake(s);
+    for (uint32_t i = 0; i < s->geometry.seats; i++) {
+        fc_idle_nudge(s, i);
     }
 }

@@ -53,8 +53,8 @@ void fc_idle_close(struct fc_segment *s);
 bool fc_idle_closing(const struct fc_segment *s);
 
 /* Parent: the worker of this seat is dead.  It is not idle, nor parked; and as
- * it may have been woken for a request, or to wake another, one of the others
- * is. */
+ * it may have been woken for a request, or have been about to wake another,
+ * whose bit is gone already, all others are told to look. */
 void fc_idle_forget(struct fc_segment *s, uint32_t seat);
 
 #endif /* FC_IDLE_H */

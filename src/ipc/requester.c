@@ -7,6 +7,13 @@
 
 #include "ipc/idle.h"
 
+static void *
+new_table(size_t count, size_t size)
+{
+    void *table = malloc(count * size);
+    return table != NULL ? memset(table, 0, count * size) : NULL;
+}
+
 int
 fc_requester_create(struct fc_requester *r, const struct fc_geometry *g,
                     uint64_t keep)
@@ -22,19 +29,14 @@ fc_requester_create(struct fc_requester *r, const struct fc_geometry *g,
         error = fc_arena_init(&r->arena, &r->segment);
     }
     if (error == 0) {
-        r->requested = malloc(g->slots * sizeof(*r->requested));
-        r->workers = malloc(g->seats * sizeof(*r->workers));
+        r->requested = new_table(g->slots, sizeof(*r->requested));
+        r->workers = new_table(g->seats, sizeof(*r->workers));
         error = r->requested != NULL && r->workers != NULL ? 0 : ENOMEM;
     }
     if (error != 0) {
-        free(r->requested);
-        r->requested = NULL;
         fc_requester_destroy(r);
-        return error;
     }
-    memset(r->requested, 0, g->slots * sizeof(*r->requested));
-    memset(r->workers, 0, g->seats * sizeof(*r->workers));
-    return 0;
+    return error;
 }
 
 void
@@ -120,6 +122,7 @@ send_on_demand(struct fc_slot *slot, struct fc_requested *q,
     }
     fc_parts_gather(parts, count, q->bytes);
     q->how = FC_HOW_STREAM;
+    q->asked_by = FC_ASKED_BY_NOBODY;
     put(slot, 0, &q->size, sizeof(q->size));
     return 0;
 }
@@ -264,8 +267,13 @@ fc_requester_has(const struct fc_requester *r, uint32_t seat, uint32_t index)
 void *
 fc_requester_forget(struct fc_requester *r, uint32_t index)
 {
-    void *user = r->requested[index].user;
-    settle(r, &r->requested[index]);
+    struct fc_requested *q = &r->requested[index];
+    void *user = q->user;
+    if (q->how == FC_HOW_STREAM && q->asked_by != FC_ASKED_BY_NOBODY
+        && r->workers[q->asked_by].asked == index) {
+        r->workers[q->asked_by].asked = FC_ASKED_NOTHING;
+    }
+    settle(r, q);
     fc_sender_finish(&r->sender, index);
     return user;
 }
@@ -308,7 +316,7 @@ static int
 read_bytes(struct fc_correspondent *w, const struct fc_frame *frame,
            struct fc_reply *reply)
 {
-    if (frame->rest == 0 && w->message.bytes == NULL) {
+    if (frame->rest == 0 && w->message.bytes == NULL && !w->losing) {
         reply->bytes = frame->bytes;
         reply->size = frame->size;
         return 0;
@@ -328,13 +336,16 @@ read_bytes(struct fc_correspondent *w, const struct fc_frame *frame,
 
 /* A worker asks for the bytes of its request. */
 static int
-begin_pieces(struct fc_requester *r, struct fc_correspondent *w,
-             uint32_t index)
+begin_pieces(struct fc_requester *r, uint32_t seat, uint32_t index)
 {
-    if (r->requested[index].how != FC_HOW_STREAM
-        || w->asked != FC_ASKED_NOTHING) {
+    struct fc_correspondent *w = &r->workers[seat];
+    struct fc_requested *q = &r->requested[index];
+    /* Once, and nothing else meanwhile. */
+    if (q->how != FC_HOW_STREAM || q->bytes == NULL
+        || q->asked_by != FC_ASKED_BY_NOBODY || w->asked != FC_ASKED_NOTHING) {
         return EBADMSG;
     }
+    q->asked_by = seat;
     w->asked = index;
     w->sent = 0;
     return 0;
@@ -371,7 +382,7 @@ fc_requester_next(struct fc_requester *r, uint32_t seat,
             return EBADMSG;
         }
         if (what == FC_FRAME_WANT) {
-            error = begin_pieces(r, w, index);
+            error = begin_pieces(r, seat, index);
             if (error != 0) {
                 return error;
             }

@@ -23,8 +23,11 @@ struct fc_requested {
     uint64_t size;
     struct fc_wire_block block;
     uint32_t arena;
+    uint32_t asked_by; /* STREAM: a seat, or FC_ASKED_BY_NOBODY */
     uint8_t how;
 };
+
+#define FC_ASKED_BY_NOBODY UINT32_MAX
 
 /* What is known of a worker, by seat. */
 struct fc_correspondent {

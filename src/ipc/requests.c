@@ -239,6 +239,17 @@ read_slot(const struct fc_slot *slot, uint32_t index, uint64_t position,
     taken->data = slot->data;
 }
 
+/* Whether a slot's word can be what it is because the request of `position`
+ * was taken or cancelled: it says so, or belongs to a later one. */
+static bool
+is_gone(uint64_t word, uint64_t position)
+{
+    uint64_t later = ((word >> 24) - position) % FC_POSITIONS;
+    uint64_t state = word & 0xff;
+    return later == 0 ? state == TAKEN || state == CANCELLED
+                      : later < FC_POSITIONS / 2;
+}
+
 int
 fc_requests_take(struct fc_segment *s, uint32_t seat, struct fc_taken *taken)
 {
@@ -267,6 +278,9 @@ fc_requests_take(struct fc_segment *s, uint32_t seat, struct fc_taken *taken)
             &slot->word, &expected, word_of(head, seat, TAKEN),
             memory_order_acq_rel, memory_order_relaxed); /* R1 */
         FC_KILL_POINT();
+        if (!won && !is_gone(expected, head)) {
+            return EBADMSG;
+        }
         pass(s, head);
         FC_KILL_POINT();
         if (won) {

@@ -76,7 +76,6 @@ fc_responder_detach(struct fc_responder *w)
 int
 fc_responder_fetch(struct fc_responder *w, struct fc_job *job)
 {
-    bool losing = false;
     for (;;) {
         uint32_t signal = fc_idle_signal(&w->segment, w->seat);
         struct fc_frame frame;
@@ -98,18 +97,23 @@ fc_responder_fetch(struct fc_responder *w, struct fc_job *job)
             return error;
         }
         bool more = frame.rest > 0;
-        if (!losing) {
+        if (!w->losing) {
             error = fc_message_add(&w->message, &frame);
-            losing = error == ENOMEM;
+            w->losing = error == ENOMEM;
         }
         fc_consumer_release(&w->pieces);
-        fc_results_announce(&w->segment, w->ring);
         if (error == EBADMSG) {
+            return error;
+        }
+        error = fc_results_announce(&w->segment, w->ring);
+        if (error != 0) {
             return error;
         }
         if (!more) {
             job->bytes = w->message.bytes;
-            return losing ? ENOMEM : 0;
+            return w->losing                       ? ENOMEM
+                   : w->message.size == job->size ? 0
+                                                  : EBADMSG;
         }
     }
 }
@@ -127,8 +131,9 @@ want(struct fc_responder *w, struct fc_job *job)
         room = fc_producer_begin(&w->replies, 0);
     }
     fc_producer_publish(&w->replies, 0, FC_FRAME_WANT, job->tag, 0);
-    fc_results_announce(&w->segment, w->ring);
-    return fc_responder_fetch(w, job);
+    w->losing = false;
+    int error = fc_results_announce(&w->segment, w->ring);
+    return error == 0 ? fc_responder_fetch(w, job) : error;
 }
 
 static int
@@ -240,7 +245,7 @@ room_for(struct fc_responder *w, uint32_t size)
     unsigned char *room;
     while ((room = fc_producer_begin(&w->replies, size)) == NULL) {
         /* What is there has not been announced yet if nobody listened. */
-        fc_results_announce(&w->segment, w->ring);
+        (void)fc_results_announce(&w->segment, w->ring);
         (void)fc_producer_park(&w->replies, size, next_look());
         if (fc_responder_orphaned(w)) {
             return NULL;
@@ -335,6 +340,6 @@ fc_responder_reply(struct fc_responder *w, const struct fc_job *job,
         error = reply_in_frames(w, job->tag, frame, parts, count);
     }
     FC_KILL_POINT();
-    fc_results_announce(&w->segment, w->ring);
-    return error;
+    int bell = fc_results_announce(&w->segment, w->ring);
+    return error != 0 ? error : bell;
 }

@@ -12,7 +12,9 @@
 #include "ipc/wire.h"
 
 /* Nanoseconds between two looks at the parent, of a worker that waits. */
+#ifndef FC_LOOK_NS
 #define FC_LOOK_NS INT64_C(1000000000)
+#endif
 
 struct fc_responder {
     struct fc_segment segment;
@@ -21,6 +23,7 @@ struct fc_responder {
     struct fc_consumer pieces;
     struct fc_message message; /* of the request that is being served */
     uint32_t seat;
+    bool losing;     /* there was no memory for the pieces of the request */
     int64_t balance; /* blocks that have come, less those that have gone */
     int ring;        /* of the bell */
     int parent;      /* fc_process_watch() of the parent, or -1 */
@@ -61,7 +64,9 @@ int fc_responder_idle(struct fc_responder *w);
 
 /* Reply to a request; the parts are copied.  With `last` the worker is going
  * to look for the next request at once, and counts as idle before anybody can
- * see this reply, unless there is a request waiting.  0; ESRCH.  Not
+ * see this reply, unless there is a request waiting.  0; ESRCH; an errno where
+ * somebody listens who cannot be told: the reply is there, but the worker had
+ * better end, which is noticed.  Not
  * interruptible: a reply cannot be half a one. */
 int fc_responder_reply(struct fc_responder *w, const struct fc_job *job,
                        uint16_t kind, const struct fc_part *parts,

@@ -20,7 +20,24 @@ wake_caller(struct fc_segment *s)
     fc_unpark_shared(&s->header->results, UINT32_MAX);
 }
 
-void
+/* Ring, and only then take the bit away, so that whoever dies or is stopped in
+ * between has not silenced the others; and only if it is still the same
+ * listening, so that whoever comes back late takes nobody else's. */
+static int
+ring_bell(struct fc_segment *s, uint32_t listeners, int ring)
+{
+    int error = fc_bell_ring(ring);
+    FC_KILL_POINT();
+    if (error == 0) {
+        (void)atomic_compare_exchange_strong_explicit(
+            &s->header->listeners, &listeners,
+            listeners & ~(uint32_t)FC_LISTENER_BELL, memory_order_acq_rel,
+            memory_order_relaxed);
+    }
+    return error;
+}
+
+int
 fc_results_announce(struct fc_segment *s, int ring)
 {
     uint32_t listeners = atomic_load_explicit(&s->header->listeners,
@@ -29,16 +46,7 @@ fc_results_announce(struct fc_segment *s, int ring)
     if (listeners & FC_LISTENER_CALLER) {
         wake_caller(s);
     }
-    if (listeners & FC_LISTENER_BELL) {
-        /* One ring is enough, whoever has it to do. */
-        uint32_t before = atomic_fetch_and_explicit(
-            &s->header->listeners, ~(uint32_t)FC_LISTENER_BELL,
-            memory_order_acq_rel);
-        FC_KILL_POINT();
-        if (before & FC_LISTENER_BELL) {
-            (void)fc_bell_ring(ring);
-        }
-    }
+    return listeners & FC_LISTENER_BELL ? ring_bell(s, listeners, ring) : 0;
 }
 
 uint32_t
@@ -46,8 +54,15 @@ fc_results_listen(struct fc_segment *s, uint32_t listener)
 {
     uint32_t seen = atomic_load_explicit(&s->header->results,
                                          memory_order_acquire); /* L2 */
-    atomic_fetch_or_explicit(&s->header->listeners, listener,
-                             memory_order_seq_cst); /* L1 */
+    /* Relaxed: the exchange below says whether it is still so. */
+    uint32_t before = atomic_load_explicit(&s->header->listeners,
+                                           memory_order_relaxed);
+    uint32_t after;
+    do {
+        after = (before | listener) + FC_LISTENING;
+    } while (!atomic_compare_exchange_weak_explicit(
+        &s->header->listeners, &before, after, memory_order_seq_cst,
+        memory_order_relaxed)); /* L1 */
     return seen;
 }
 

@@ -19,11 +19,12 @@
 #include "ipc/segment.h"
 
 /* Worker: a result was published.  `ring` is the bell's descriptor, which is
- * used only when somebody polls it. */
-void fc_results_announce(struct fc_segment *s, int ring);
+ * used only when somebody polls it.  0, or an errno where the bell cannot be
+ * rung: a task may have closed its descriptor, and somebody waits for it. */
+int fc_results_announce(struct fc_segment *s, int ring);
 
-/* Parent: somebody (FC_LISTENER_CALLER or _BELL) is going to sleep, unless he
- * finds something when he looks now.  Returns what fc_results_park() wants. */
+/* Parent: somebody (FC_LISTENER_CALLER or _BELL; one of each at a time) is
+ * going to sleep, unless he finds something when he looks now.  Returns what fc_results_park() wants. */
 uint32_t fc_results_listen(struct fc_segment *s, uint32_t listener);
 
 /* Parent: he is awake. */

@@ -129,12 +129,11 @@ read_start(int fd, struct fc_header *start, uint64_t *length)
     return got == (ssize_t)offsetof(struct fc_header, head) ? 0 : EBADMSG;
 }
 
-int
-fc_segment_attach(struct fc_segment *s, int fd)
+static int
+attach(struct fc_segment *s, int fd)
 {
     struct fc_header start;
     uint64_t length = 0;
-    memset(s, 0, sizeof(*s));
     int error = read_start(fd, &start, &length);
     if (error != 0) {
         return error;
@@ -150,6 +149,17 @@ fc_segment_attach(struct fc_segment *s, int fd)
         return EBADMSG;
     }
     return map_whole(s, fd);
+}
+
+int
+fc_segment_attach(struct fc_segment *s, int fd)
+{
+    memset(s, 0, sizeof(*s));
+    int error = attach(s, fd);
+    if (error != 0) {
+        (void)close(fd);
+    }
+    return error;
 }
 
 int

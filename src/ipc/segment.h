@@ -61,10 +61,12 @@ struct fc_geometry {
     uint32_t arena;      /* bytes for what a slot has no room for; likewise */
 };
 
-/* Who listens for results; bits of fc_header.listeners. */
+/* Who listens for results: the lowest bits of fc_header.listeners.  The others
+ * count how often anybody began to listen. */
 enum {
     FC_LISTENER_CALLER = 1, /* somebody is parked on fc_header.results */
     FC_LISTENER_BELL = 2,   /* somebody polls the bell */
+    FC_LISTENING = 4,
 };
 
 struct fc_header {
@@ -153,7 +155,7 @@ struct fc_layout fc_geometry_layout(const struct fc_geometry *g);
 int fc_segment_create(struct fc_segment *s, const struct fc_geometry *g);
 
 /* Look at the segment behind a descriptor, which is the segment's from then
- * on.  EBADMSG: it is none, or of another version, or damaged. */
+ * on, and closed where this fails.  EBADMSG: it is none, or of another version, or damaged. */
 int fc_segment_attach(struct fc_segment *s, int fd);
 
 /* Reserve the two streams of a seat, before its worker starts, and set them

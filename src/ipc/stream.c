@@ -14,6 +14,9 @@
  *         the consumer gives room and then looks whether somebody sleeps.  All
  *         four are sequentially consistent: else both may look before the
  *         other has written, and the producer sleeps beside an empty ring.
+ *     S4  space: taking `blocked` back and then waking (release) -> the
+ *         producer that has seen it (acquire) and says again that it sleeps:
+ *         his word comes after the one that was taken back.
  */
 #include "ipc/stream.h"
 
@@ -119,7 +122,8 @@ enum fc_park_result
 fc_producer_park(struct fc_producer *p, uint32_t size, int64_t deadline_ns)
 {
     struct fc_stream_state *state = p->state;
-    uint32_t seen = atomic_load_explicit(&state->space, memory_order_relaxed);
+    uint32_t seen =
+        atomic_load_explicit(&state->space, memory_order_acquire); /* S4 */
     atomic_store_explicit(&state->blocked, 1, memory_order_seq_cst); /* S3 */
     FC_KILL_POINT();
     if (fc_producer_fits(p, size)) { /* S3 */
@@ -211,7 +215,8 @@ fc_consumer_release(struct fc_consumer *c)
                           memory_order_seq_cst); /* S2, S3 */
     if (atomic_load_explicit(&state->blocked, memory_order_seq_cst) != 0) {
         atomic_store_explicit(&state->blocked, 0, memory_order_relaxed);
-        atomic_fetch_add_explicit(&state->space, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&state->space, 1,
+                                  memory_order_release); /* S4 */
         fc_unpark_shared(&state->space, 1);
     }
 }

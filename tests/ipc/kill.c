@@ -11,6 +11,15 @@
 
 static atomic_long fuse;
 
+#define SELDOM 30000000000
+long long look_ns = SELDOM;
+
+void
+look_often(bool often)
+{
+    look_ns = often ? 1000000000 : SELDOM;
+}
+
 void
 kill_fuse(long n)
 {

@@ -7,6 +7,12 @@
 #ifndef KILL_H
 #define KILL_H
 
+#include <stdbool.h>
+
+/* Whether workers that are started now look for their parent once a second, as
+ * usual, or hardly ever: in the second program, unless somebody says so. */
+void look_often(bool often);
+
 /* Die at the `n`-th point from now on; 0: never. */
 void kill_fuse(long n);
 

@@ -105,6 +105,7 @@ static void
 be_a_parent(void *unused)
 {
     (void)unused;
+    look_often(true);
     pool_open(&pool, 2);
     kill_fuse(parents_fuse);
     for (uint64_t sent = 0; sent < 2 * MIXTURE;) {

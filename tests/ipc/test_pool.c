@@ -12,6 +12,7 @@
 
 #include "check.h"
 #include "ipc/idle.h"
+#include "kill.h"
 #include "pool.h"
 
 static struct pool pool;
@@ -178,6 +179,7 @@ static void
 be_a_parent(void *unused)
 {
     (void)unused;
+    look_often(true);
     pool_open(&pool, 2);
     orphans[0] = pool.pids[0];
     orphans[1] = pool.pids[1];
