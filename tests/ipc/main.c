@@ -10,12 +10,14 @@ void test_stream(void);
 void test_idle(void);
 void test_arena(void);
 void test_blocks(void);
+void test_ends(void);
 void test_pool(void);
 void test_kill(void);
 void test_noise(void);
 
 void (*const check_tests[])(void) = {
     test_process, test_segment, test_requests, test_stream, test_idle,
-    test_arena,   test_blocks,  test_pool,     test_kill,   test_noise,
+    test_arena,   test_blocks,  test_ends,     test_pool,   test_kill,
+    test_noise,
     NULL,
 };
