@@ -49,6 +49,9 @@ answer(struct fc_responder *w, struct fc_job *job)
     if (job->kind == POOL_MAKE) {
         memcpy(&size, bytes, sizeof(size));
     }
+    if (job->kind == POOL_SHORT) {
+        size = 1;
+    }
     unsigned char *reply = malloc(size > 0 ? (size_t)size : 1);
     for (uint64_t i = 0; i < size; i++) {
         reply[i] = job->kind == POOL_MAKE ? pattern(i)
@@ -155,7 +158,7 @@ pool_send(struct pool *p, int kind, uint64_t size, uint32_t *index)
     }
     CHECK(!p->pending[*index]);
     p->pending[*index] = true;
-    p->sizes[*index] = size;
+    p->sizes[*index] = kind == POOL_SHORT ? 1 : size;
     p->first[*index] = (unsigned char)(p->sent % 256);
     p->sent++;
     return true;

@@ -2,7 +2,8 @@
  *
  * For the tests of requester.h and responder.h between real processes.  A
  * worker answers a request of kind ECHO with its bytes, each plus 1, and one
- * of kind MAKE with as many bytes as the request says.
+ * of kind MAKE with as many bytes as the request says.  WAIT is an ECHO that
+ * takes a while, and SHORT one of a single byte.
  */
 #ifndef POOL_H
 #define POOL_H
@@ -17,7 +18,7 @@
 #define POOL_WORKERS 4
 #define POOL_SLOTS 64
 
-enum { POOL_ECHO, POOL_MAKE, POOL_WAIT };
+enum { POOL_ECHO, POOL_MAKE, POOL_WAIT, POOL_SHORT };
 
 struct pool {
     struct fc_requester requester;

@@ -63,20 +63,37 @@ segment_blocks(void)
     return (uint64_t)file.st_blocks * 512;
 }
 
-/* Large messages in one direction alone: blocks find their way back. */
+/* Large messages in both directions and in one alone, with a small one in
+ * between: blocks find their way back, and few of them are enough. */
 static void
 blocks_come_back(void)
 {
-    for (int kind = POOL_ECHO; kind <= POOL_MAKE; kind++) {
+    const int kinds[] = {POOL_ECHO, POOL_MAKE, POOL_SHORT};
+    for (int i = 0; i < 3; i++) {
         pool_open(&pool, 2);
-        for (int i = 0; i < 100; i++) {
-            send_and_wait(kind, 500000);
-            /* A small one in between. */
+        for (int n = 0; n < 100; n++) {
+            send_and_wait(kinds[i], 500000);
             send_and_wait(POOL_ECHO, 10);
         }
-        CHECK(segment_blocks() < UINT64_C(8) << 20);
+        CHECK(segment_blocks() < UINT64_C(4) << 20);
         pool_close(&pool);
     }
+}
+
+/* A request that is taken back brings its block along. */
+static void
+cancelled_blocks_come_back(void)
+{
+    uint32_t index;
+    pool_open(&pool, 0);
+    for (int i = 0; i < 100; i++) {
+        CHECK(pool_send(&pool, POOL_ECHO, 500000, &index));
+        CHECK(fc_requester_cancel(&pool.requester, index));
+        pool.pending[index] = false;
+    }
+    CHECK(segment_blocks() < UINT64_C(2) << 20);
+    CHECK(pool.requester.balance == 0);
+    pool_close(&pool);
 }
 
 /* As many as there is room for, of all lengths, from all workers. */
@@ -233,6 +250,7 @@ test_pool(void)
     RUN(requests_of_every_length);
     RUN(replies_of_every_length);
     RUN(blocks_come_back);
+    RUN(cancelled_blocks_come_back);
     RUN(many_at_once);
     RUN(no_memory_for_blocks);
     RUN(nobody_waits_behind_another);
