@@ -118,17 +118,28 @@ fc_responder_fetch(struct fc_responder *w, struct fc_job *job)
     }
 }
 
+/* Room for a frame, sooner or later; NULL when the parent is gone. */
+static unsigned char *
+room_for(struct fc_responder *w, uint32_t size)
+{
+    unsigned char *room;
+    while ((room = fc_producer_begin(&w->replies, size)) == NULL) {
+        /* What is there has not been announced yet if nobody listened. */
+        (void)fc_results_announce(&w->segment, w->ring);
+        if (fc_responder_orphaned(w)) {
+            return NULL;
+        }
+        (void)fc_producer_park(&w->replies, size, next_look());
+    }
+    return room;
+}
+
 /* Ask for the bytes of a request, which no shared memory was to be had for. */
 static int
 want(struct fc_responder *w, struct fc_job *job)
 {
-    unsigned char *room = fc_producer_begin(&w->replies, 0);
-    while (room == NULL) {
-        (void)fc_producer_park(&w->replies, 0, next_look());
-        if (fc_responder_orphaned(w)) {
-            return ESRCH;
-        }
-        room = fc_producer_begin(&w->replies, 0);
+    if (room_for(w, 0) == NULL) {
+        return ESRCH;
     }
     fc_producer_publish(&w->replies, 0, FC_FRAME_WANT, job->tag, 0);
     w->losing = false;
@@ -237,22 +248,6 @@ fc_responder_done(struct fc_responder *w, struct fc_job *job)
 }
 
 /* --- replies ------------------------------------------------------------ */
-
-/* Room for a frame, sooner or later; NULL when the parent is gone. */
-static unsigned char *
-room_for(struct fc_responder *w, uint32_t size)
-{
-    unsigned char *room;
-    while ((room = fc_producer_begin(&w->replies, size)) == NULL) {
-        /* What is there has not been announced yet if nobody listened. */
-        (void)fc_results_announce(&w->segment, w->ring);
-        (void)fc_producer_park(&w->replies, size, next_look());
-        if (fc_responder_orphaned(w)) {
-            return NULL;
-        }
-    }
-    return room;
-}
 
 static int
 reply_in_frames(struct fc_responder *w, uint64_t tag, uint16_t kind,

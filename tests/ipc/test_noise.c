@@ -80,6 +80,28 @@ look_at(const unsigned char *bytes, uint64_t size)
 
 static unsigned sums;
 
+/* The same for what is in a block. */
+static void
+look_into(int fd, const struct fc_wire_block *block)
+{
+    if (block->size > 0) {
+        unsigned char *mapped = fc_memory_map(fd, block->offset, block->size,
+                                              FC_MAP_PRIVATE);
+        CHECK(mapped != NULL);
+        sums += look_at(mapped, block->length);
+        fc_memory_unmap(mapped, block->size);
+    }
+}
+
+/* Mostly short, now and then so long that it takes a block. */
+static uint64_t
+some_size(struct check_random *r, uint64_t most)
+{
+    return check_random_below(r, check_random_below(r, 8) == 0 ? 100000 : most);
+}
+
+static unsigned char bytes[100000] = {1, 2, 3};
+
 /* Whether the error is one that the headers name. */
 static bool
 known(int error)
@@ -100,10 +122,13 @@ work_once(struct check_random *r)
     if (job.bytes != NULL) {
         sums += look_at(job.bytes, job.size);
     }
+    look_into(responder.segment.fd, &job.block);
     fc_responder_done(&responder, &job);
-    unsigned char bytes[300] = {1, 2, 3};
-    struct fc_part part = {bytes, check_random_below(r, sizeof(bytes))};
-    if (fc_producer_fits(&responder.replies, sizeof(bytes))) {
+    struct fc_part part = {bytes, some_size(r, 300)};
+    if (part.size > 300 && part.size < FC_BLOCK_FROM) {
+        part.size = 300; /* it would wait for room that nobody makes */
+    }
+    if (fc_producer_fits(&responder.replies, 400)) {
         (void)fc_responder_reply(&responder, &job, 1, &part, 1, true);
     }
 }
@@ -111,8 +136,7 @@ work_once(struct check_random *r)
 static void
 ask_once(struct check_random *r)
 {
-    unsigned char bytes[2000] = {4, 5, 6};
-    struct fc_part part = {bytes, check_random_below(r, sizeof(bytes))};
+    struct fc_part part = {bytes, some_size(r, 2000)};
     uint32_t index;
     CHECK(known(fc_requester_send(&requester, &part, 1, 1, 1, &requester,
                                   &index)));
@@ -128,6 +152,7 @@ drain_once(void)
         if (reply.bytes != NULL) {
             sums += look_at(reply.bytes, reply.size);
         }
+        look_into(requester.segment.fd, &reply.block);
         fc_reply_clear(&reply);
         fc_requester_recycle(&requester, &reply.block);
     }
