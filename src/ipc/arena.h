@@ -1,10 +1,10 @@
 /* arena.h - room for requests that are too long for a slot.
  *
  * The parent alone takes and gives back blocks, and remembers in its own
- * memory which are free; workers read what it has put there.  Blocks have sizes that
- * are powers of two from FC_ARENA_LEAST to FC_ARENA_MOST bytes.  A buddy
- * system (Knuth, The Art of Computer Programming 1, 2.5): halves that are both
- * free become one block again, so what one size has used is there for
+ * memory which are free; workers read what it has put there.  Blocks have
+ * sizes that are powers of two from FC_ARENA_LEAST to FC_ARENA_MOST bytes.  A
+ * buddy system (Knuth, The Art of Computer Programming 1, 2.5): halves that
+ * are both free become one block again, so what one size has used is there for
  * another.
  *
  * The arena is reserved as it comes to be used, and not given back before the

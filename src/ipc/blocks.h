@@ -60,8 +60,8 @@ void fc_blocks_destroy(struct fc_blocks *b, bool discard);
 
 /* A block of at least `size` bytes, reserved and mapped for writing, whose
  * contents are undefined.  It is mapped until the next call; the caller names
- * it in a message, or gives it to fc_blocks_put().  0, or what the system says where it refuses
- * memory; EFBIG: no block can be as large. */
+ * it in a message, or gives it to fc_blocks_put().  0, or what the system
+ * says where it refuses memory; EFBIG: no block can be as large. */
 int fc_blocks_take(struct fc_blocks *b, uint64_t size, struct fc_block *block);
 
 /* A block has come to this process, or is not needed any more: keep it, or

@@ -24,7 +24,8 @@
 int fc_results_announce(struct fc_segment *s, int ring);
 
 /* Parent: somebody (FC_LISTENER_CALLER or _BELL; one of each at a time) is
- * going to sleep, unless he finds something when he looks now.  Returns what fc_results_park() wants. */
+ * going to sleep, unless he finds something when he looks now.  Returns what
+ * fc_results_park() wants. */
 uint32_t fc_results_listen(struct fc_segment *s, uint32_t listener);
 
 /* Parent: he is awake. */

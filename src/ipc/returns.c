@@ -1,7 +1,8 @@
 /* returns.c - a stack that is pushed to by many and emptied by one.
  *
  * It is always emptied as a whole, so that nobody ever follows a link of a
- * node that somebody else may free (the ABA problem of stacks that are popped).
+ * node that somebody else may free (the ABA problem of stacks that are
+ * popped).
  *
  * Edges:
  *

@@ -155,7 +155,8 @@ struct fc_layout fc_geometry_layout(const struct fc_geometry *g);
 int fc_segment_create(struct fc_segment *s, const struct fc_geometry *g);
 
 /* Look at the segment behind a descriptor, which is the segment's from then
- * on, and closed where this fails.  EBADMSG: it is none, or of another version, or damaged. */
+ * on, and closed where this fails.  EBADMSG: it is none, or of another
+ * version, or damaged. */
 int fc_segment_attach(struct fc_segment *s, int fd);
 
 /* Reserve the two streams of a seat, before its worker starts, and set them

@@ -97,7 +97,8 @@ look_into(int fd, const struct fc_wire_block *block)
 static uint64_t
 some_size(struct check_random *r, uint64_t most)
 {
-    return check_random_below(r, check_random_below(r, 8) == 0 ? 100000 : most);
+    bool is_long = check_random_below(r, 8) == 0;
+    return check_random_below(r, is_long ? 100000 : most);
 }
 
 static unsigned char bytes[100000] = {1, 2, 3};
