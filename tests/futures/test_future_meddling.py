@@ -9,7 +9,6 @@ import concurrent.futures
 import itertools
 import logging
 import threading
-import time
 
 import pytest
 from future_kit import (
@@ -217,31 +216,20 @@ def test_a_callback_that_appends_to_the_list_of_callbacks(new):
     assert called == [future, future]
 
 
-@pytest.mark.skipif(not FREE_THREADED, reason="with a GIL the sort is the loser")
-@pytest.mark.stress
-def test_no_callback_is_lost_while_others_sort_the_list(futures, fast_switch):
-    """The sort has the list's lock when the callback is added."""
-    for _ in range(100):
-        future, called = futures.Future(), []
-        future._done_callbacks.extend([id] * 3)
-        together = threading.Barrier(3)
-
-        def sort(callbacks=future._done_callbacks, together=together):
-            together.wait(20)
-            callbacks.sort(key=lambda _: sum(n % 2 for n in range(10000)))
-
-        def add(future=future, called=called, together=together):
-            together.wait(20)
-            time.sleep(1e-4)
-            future.add_done_callback(called.append)
-
-        calls = [Call(sort), Call(add)]
-        together.wait(20)
-        time.sleep(2.5e-4)
-        future.set_result(1)
-        for call in calls:
-            call.end()
-        assert called == [future]
+@pytest.mark.skipif(not FREE_THREADED, reason="a GIL lets nobody in between")
+def test_no_callback_is_lost_while_somebody_holds_their_list(futures):
+    """A list.extend() that goes on for long locks the list."""
+    future, called = futures.Future(), []
+    future._done_callbacks.append(id)
+    count = 3 * 10**7
+    numbers = itertools.islice(itertools.repeat(0), count, count)
+    extending = Call(future._done_callbacks.extend, numbers)
+    pause()
+    adding = Call(future.add_done_callback, called.append)
+    pause()
+    future.set_result(1)
+    assert adding.end() == extending.end() == ("returned", None)
+    assert called == [future]
 
 
 @pytest.mark.stress
