@@ -221,7 +221,7 @@ def test_no_callback_is_lost_while_somebody_holds_their_list(futures):
     """A list.extend() that goes on for long locks the list."""
     future, called = futures.Future(), []
     future._done_callbacks.append(id)
-    count = 3 * 10**7
+    count = 10**8
     numbers = itertools.islice(itertools.repeat(0), count, count)
     extending = Call(future._done_callbacks.extend, numbers)
     pause()
