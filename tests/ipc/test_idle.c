@@ -66,17 +66,24 @@ park_once(void *arg)
 }
 
 /* Seat 69 is in the second word of bits. */
+static uint32_t seats[] = {69, 5, 0};
+
 static void
-one_is_woken_at_a_time(void)
+park_three(struct check_thread threads[3])
 {
-    open_all();
-    uint32_t seats[] = {69, 5, 0};
-    struct check_thread threads[3];
     awake = 0;
     for (int i = 0; i < 3; i++) {
         check_spawn(&threads[i], park_once, &seats[i]);
         CHECK_SOON(is_parked(seats[i]));
     }
+}
+
+static void
+one_is_woken_at_a_time(void)
+{
+    struct check_thread threads[3];
+    open_all();
+    park_three(threads);
     for (int i = 1; i <= 3; i++) {
         fc_idle_wake(&segment);
         CHECK_SOON(awake == i);
@@ -94,14 +101,9 @@ one_is_woken_at_a_time(void)
 static void
 closing_wakes_all(void)
 {
-    open_all();
-    uint32_t seats[] = {69, 5, 0};
     struct check_thread threads[3];
-    awake = 0;
-    for (int i = 0; i < 3; i++) {
-        check_spawn(&threads[i], park_once, &seats[i]);
-        CHECK_SOON(is_parked(seats[i]));
-    }
+    open_all();
+    park_three(threads);
     CHECK(!fc_idle_closing(&segment));
     fc_idle_close(&segment);
     for (int i = 0; i < 3; i++) {
@@ -174,12 +176,12 @@ static void
 stress_parking(void)
 {
     struct check_random r = check_random_new(40);
-    uint32_t seats[WORKERS] = {0, 1, 2};
+    uint32_t places[WORKERS] = {0, 1, 2};
     struct check_thread threads[WORKERS];
     open_all();
     taken_count = 0;
     for (int i = 0; i < WORKERS; i++) {
-        check_spawn(&threads[i], serve, &seats[i]);
+        check_spawn(&threads[i], serve, &places[i]);
     }
     uint64_t rounds = check_size(20000);
     for (uint64_t i = 0; i < rounds; i++) {
