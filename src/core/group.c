@@ -18,6 +18,8 @@
  *         With G1: what any counted completer wrote before completing is
  *         visible to the owner afterwards.
  *     G3  references: dropping one (release) -> dropping the last (acquire).
+ *     G4  bed: going to bed (release) -> the completer that wakes (acquire).
+ *         He finds it: its exchange for SLEEPING comes after.
  */
 #include "core/group.h"
 
@@ -33,6 +35,7 @@ struct fc_group {
     _Atomic(uint64_t) remaining; /* wraps below 0 when over-completed */
     _Atomic(uint32_t) state;
     _Atomic(uint32_t) references;
+    _Atomic(struct fc_bed *) bed; /* NULL, or for ever the same one */
 };
 
 struct fc_group *
@@ -45,6 +48,7 @@ fc_group_new(uint64_t target)
     atomic_init(&g->remaining, target);
     atomic_init(&g->state, OPEN);
     atomic_init(&g->references, 1);
+    atomic_init(&g->bed, NULL);
     return g;
 }
 
@@ -61,6 +65,11 @@ fc_group_unref(struct fc_group *g)
 {
     if (atomic_fetch_sub_explicit(&g->references, 1,
                                   memory_order_acq_rel) == 1) { /* G3 */
+        struct fc_bed *bed =
+            atomic_load_explicit(&g->bed, memory_order_relaxed);
+        if (bed != NULL) {
+            bed->drop(bed);
+        }
         free(g);
     }
 }
@@ -86,7 +95,41 @@ fc_group_complete(struct fc_group *g)
 void
 fc_group_wake(struct fc_group *g)
 {
+    struct fc_bed *bed =
+        atomic_load_explicit(&g->bed, memory_order_acquire); /* G4 */
+    if (bed != NULL) {
+        bed->wake(bed);
+    }
+    /* Also then: the owner may sleep in fc_group_wait() this time. */
     fc_unpark(&g->state, 1);
+}
+
+bool
+fc_group_lie_down(struct fc_group *g, struct fc_bed *bed)
+{
+    /* Relaxed: the owner alone writes it. */
+    struct fc_bed *first =
+        atomic_load_explicit(&g->bed, memory_order_relaxed);
+    if (first == NULL) {
+        bed->hold(bed);
+        atomic_store_explicit(&g->bed, bed, memory_order_release); /* G4 */
+    }
+    else if (first != bed) {
+        return false;
+    }
+    uint32_t seen = OPEN;
+    return atomic_compare_exchange_strong_explicit(
+        &g->state, &seen, SLEEPING, memory_order_acq_rel,
+        memory_order_acquire); /* G4, G2 */
+}
+
+bool
+fc_group_get_up(struct fc_group *g)
+{
+    uint32_t seen = SLEEPING;
+    return atomic_compare_exchange_strong_explicit(
+        &g->state, &seen, OPEN, memory_order_acq_rel,
+        memory_order_acquire); /* G2 */
 }
 
 bool

@@ -47,6 +47,23 @@ void fc_group_wake(struct fc_group *g);
 /* True once fired. */
 bool fc_group_fired(const struct fc_group *g);
 
+/* Where an owner sleeps that waits for something else besides its group: not
+ * in fc_group_wait(), but wherever wake() reaches it.  Counted by whoever makes
+ * it: drop() takes one reference back. */
+struct fc_bed {
+    void (*wake)(struct fc_bed *bed);
+    void (*hold)(struct fc_bed *bed);
+    void (*drop)(struct fc_bed *bed);
+};
+
+/* Owner: go to bed.  True: whoever fires the group from now on calls
+ * bed->wake().  False: it has fired already, or has another bed: a group keeps
+ * its first one, for a completer may be on his way to it. */
+bool fc_group_lie_down(struct fc_group *g, struct fc_bed *bed);
+
+/* Owner: out of it again.  False: the group has fired. */
+bool fc_group_get_up(struct fc_group *g);
+
 /* Owner: make a fired (or fresh) group wait for `target` more.  What completes
  * while this runs may or may not be counted, and may fire the group early:
  * where completers are still about, the owner looks at what it waits for

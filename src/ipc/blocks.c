@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* Blocks are a multiple of this: no smaller message is worth one. */
 #define LEAST 65536
@@ -39,8 +38,11 @@ forget(struct fc_blocks *b, uint32_t i)
 {
     struct fc_known_block *k = &b->known[i];
     unmap(k);
+    uint64_t length;
     if (k->free) {
         b->spare -= k->size;
+    }
+    if (k->free && fc_segment_is_there(b->segment, &length)) {
         fc_memory_discard(b->segment->fd, k->offset, k->size);
     }
     *k = b->known[--b->count];
@@ -63,7 +65,7 @@ oldest(const struct fc_blocks *b, bool is_free)
 {
     uint32_t found = b->count;
     for (uint32_t i = 0; i < b->count; i++) {
-        if (b->known[i].free == is_free
+        if (b->known[i].free == is_free && !b->known[i].pinned
             && (found == b->count
                 || b->known[i].used < b->known[found].used)) {
             found = i;
@@ -77,7 +79,11 @@ add(struct fc_blocks *b, uint64_t offset, uint64_t size)
 {
     if (b->count == FC_BLOCKS_KNOWN) {
         uint32_t i = oldest(b, false);
-        forget(b, i < b->count ? i : oldest(b, true));
+        i = i < b->count ? i : oldest(b, true);
+        if (i == b->count) {
+            return NULL; /* all are pinned */
+        }
+        forget(b, i);
     }
     struct fc_known_block *k = &b->known[b->count++];
     memset(k, 0, sizeof(*k));
@@ -135,7 +141,10 @@ advance(struct fc_blocks *b, uint64_t size, uint64_t *offset)
 static int
 make(struct fc_blocks *b, uint64_t size, struct fc_known_block **made)
 {
-    uint64_t offset;
+    uint64_t offset, length;
+    if (!fc_segment_is_there(b->segment, &length)) {
+        return EBADF;
+    }
     int error = advance(b, size, &offset);
     if (error != 0) {
         return error;
@@ -148,6 +157,10 @@ make(struct fc_blocks *b, uint64_t size, struct fc_known_block **made)
         return error;
     }
     *made = add(b, offset, size);
+    if (*made == NULL) {
+        fc_memory_discard(b->segment->fd, offset, size);
+        return EAGAIN;
+    }
     return 0;
 }
 
@@ -202,6 +215,18 @@ fc_blocks_take(struct fc_blocks *b, uint64_t size, struct fc_block *block)
     return 0;
 }
 
+void
+fc_blocks_pin(struct fc_blocks *b, uint64_t offset)
+{
+    find(b, offset)->pinned = true;
+}
+
+void
+fc_blocks_unpin(struct fc_blocks *b, uint64_t offset)
+{
+    find(b, offset)->pinned = false;
+}
+
 /* --- keeping and giving ------------------------------------------------- */
 
 bool
@@ -214,9 +239,8 @@ fc_block_possible(const struct fc_segment *s, uint64_t offset, uint64_t size)
         return false;
     }
     /* Touching what is behind the end of the file would be a SIGBUS. */
-    struct stat file;
-    return fstat(s->fd, &file) == 0 && file.st_size > 0
-           && offset + size <= (uint64_t)file.st_size;
+    uint64_t length;
+    return fc_segment_is_there(s, &length) && offset + size <= length;
 }
 
 int
@@ -229,6 +253,10 @@ fc_blocks_put(struct fc_blocks *b, uint64_t offset, uint64_t size)
     }
     if (k == NULL) {
         k = add(b, offset, size);
+        if (k == NULL) {
+            fc_memory_discard(b->segment->fd, offset, size);
+            return 0;
+        }
     }
     k->free = true;
     k->used = ++b->clock;

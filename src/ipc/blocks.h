@@ -33,6 +33,7 @@ struct fc_known_block {
     unsigned char *bytes; /* NULL: not mapped here */
     uint64_t used;        /* fc_blocks.clock when it was used last */
     bool free;            /* ours; else somebody else's by now */
+    bool pinned;          /* being filled: stays mapped */
 };
 
 /* What one process knows of blocks.  Not for two threads at once. */
@@ -61,8 +62,14 @@ void fc_blocks_destroy(struct fc_blocks *b, bool discard);
 /* A block of at least `size` bytes, reserved and mapped for writing, whose
  * contents are undefined.  It is mapped until the next call; the caller names
  * it in a message, or gives it to fc_blocks_put().  0, or what the system
- * says where it refuses memory; EFBIG: no block can be as large. */
+ * says where it refuses memory; EFBIG: no block can be as large; EAGAIN: as
+ * many as can be known are pinned. */
 int fc_blocks_take(struct fc_blocks *b, uint64_t size, struct fc_block *block);
+
+/* The block taken last stays mapped until it is unpinned, whatever is done
+ * meanwhile: somebody fills it without the caller's lock. */
+void fc_blocks_pin(struct fc_blocks *b, uint64_t offset);
+void fc_blocks_unpin(struct fc_blocks *b, uint64_t offset);
 
 /* A block has come to this process, or is not needed any more: keep it, or
  * give its memory back.  EBADMSG: there can be no such block. */

@@ -7,6 +7,8 @@
  *     I2  signal: waking (release) -> the woken worker (acquire).  Nothing is
  *         handed over by it: the worker looks at the ring.
  *     I3  closing: with I1 as R2 is; the worker looks at it after its bit.
+ *     I4  idle: entering (release) -> the parent's count (acquire): the seat
+ *         is taken, see hub.h.
  */
 #include "ipc/idle.h"
 
@@ -27,15 +29,16 @@ words(const struct fc_segment *s)
 void
 fc_idle_enter(struct fc_segment *s, uint32_t seat)
 {
-    /* Relaxed here and below: the bit follows the results by the order of
-     * the stream that they come in (S1), and nothing else depends on it. */
+    /* The bit follows the results by the order of the stream that they come
+     * in (S1). */
     atomic_fetch_or_explicit(&s->header->idle[seat / 64], bit_of(seat),
-                             memory_order_relaxed);
+                             memory_order_release); /* I4 */
 }
 
 void
 fc_idle_leave(struct fc_segment *s, uint32_t seat)
 {
+    /* Relaxed: what it comes before has an order of its own (R4). */
     atomic_fetch_and_explicit(&s->header->idle[seat / 64], ~bit_of(seat),
                               memory_order_relaxed);
 }
@@ -46,7 +49,7 @@ fc_idle_count(const struct fc_segment *s)
     int count = 0;
     for (uint32_t i = 0; i < words(s); i++) {
         count += __builtin_popcountll(atomic_load_explicit(
-            &s->header->idle[i], memory_order_relaxed));
+            &s->header->idle[i], memory_order_acquire)); /* I4 */
     }
     return (uint32_t)count;
 }

@@ -24,6 +24,7 @@ fc_requester_create(struct fc_requester *r, const struct fc_geometry *g,
         return error;
     }
     fc_blocks_init(&r->blocks, &r->segment, FC_WINDOW_OF_PARENT, keep);
+    r->functions.segment = &r->segment;
     error = fc_sender_init(&r->sender, &r->segment);
     if (error == 0) {
         error = fc_arena_init(&r->arena, &r->segment);
@@ -80,6 +81,9 @@ fc_requester_close(struct fc_requester *r, uint32_t seat)
 {
     struct fc_correspondent *w = &r->workers[seat];
     fc_message_clear(&w->message);
+    /* Relaxed: this side alone looks at an empty seat. */
+    atomic_store_explicit(&r->segment.seats[seat].state, FC_SEAT_EMPTY,
+                          memory_order_relaxed);
     fc_idle_forget(&r->segment, seat);
     w->asked = FC_ASKED_NOTHING;
     w->open = false;
@@ -93,6 +97,17 @@ put(struct fc_slot *slot, size_t at, const void *bytes, size_t size)
     memcpy(slot->data + at, bytes, size);
 }
 
+/* Say where the message is. */
+static void
+put_block(struct fc_slot *slot, struct fc_requested *q,
+          const struct fc_block *block)
+{
+    q->how = FC_HOW_BLOCK;
+    q->block = (struct fc_wire_block){
+        .offset = block->offset, .size = block->size, .length = q->size};
+    put(slot, 0, &q->block, sizeof(q->block));
+}
+
 static int
 send_in_block(struct fc_requester *r, struct fc_slot *slot,
               struct fc_requested *q, const struct fc_part *parts,
@@ -104,10 +119,7 @@ send_in_block(struct fc_requester *r, struct fc_slot *slot,
         return error;
     }
     fc_parts_gather(parts, count, block.bytes);
-    q->how = FC_HOW_BLOCK;
-    q->block = (struct fc_wire_block){
-        .offset = block.offset, .size = block.size, .length = q->size};
-    put(slot, 0, &q->block, sizeof(q->block));
+    put_block(slot, q, &block);
     return 0;
 }
 
@@ -203,6 +215,18 @@ add_gift(struct fc_requester *r, struct fc_slot *slot,
     return FC_KIND_GIFT;
 }
 
+static void
+publish(struct fc_requester *r, struct fc_slot *slot, uint32_t index,
+        uint32_t function, uint16_t kind)
+{
+    struct fc_requested *q = &r->requested[index];
+    uint16_t gift = add_gift(r, slot, q);
+    slot->function = function;
+    slot->kind = (uint16_t)(kind << FC_KIND_SHIFT | gift | q->how);
+    fc_sender_publish(&r->sender, index);
+    fc_idle_wake(&r->segment);
+}
+
 int
 fc_requester_send(struct fc_requester *r, const struct fc_part *parts,
                   unsigned count, uint32_t function, uint16_t kind,
@@ -222,12 +246,48 @@ fc_requester_send(struct fc_requester *r, const struct fc_part *parts,
         fc_sender_abandon(&r->sender, *index);
         return error;
     }
-    uint16_t gift = add_gift(r, slot, q);
-    slot->function = function;
-    slot->kind = (uint16_t)(kind << FC_KIND_SHIFT | gift | q->how);
-    fc_sender_publish(&r->sender, *index);
-    fc_idle_wake(&r->segment);
+    publish(r, slot, *index, function, kind);
     return 0;
+}
+
+int
+fc_requester_begin_block(struct fc_requester *r, uint64_t size,
+                         struct fc_block *block)
+{
+    int error = fc_blocks_take(&r->blocks, size, block);
+    if (error == 0) {
+        fc_blocks_pin(&r->blocks, block->offset);
+    }
+    return error;
+}
+
+int
+fc_requester_send_block(struct fc_requester *r, const struct fc_block *block,
+                        uint64_t size, uint32_t function, uint16_t kind,
+                        void *user, uint32_t *index)
+{
+    int error;
+    struct fc_slot *slot = fc_sender_begin(&r->sender, index, &error);
+    if (slot == NULL) {
+        return error;
+    }
+    struct fc_requested *q = &r->requested[*index];
+    memset(q, 0, sizeof(*q));
+    q->user = user;
+    q->size = size;
+    slot->length = 0;
+    slot->place = 0;
+    put_block(slot, q, block);
+    fc_blocks_unpin(&r->blocks, block->offset);
+    publish(r, slot, *index, function, kind);
+    return 0;
+}
+
+void
+fc_requester_drop_block(struct fc_requester *r, const struct fc_block *block)
+{
+    fc_blocks_unpin(&r->blocks, block->offset);
+    (void)fc_blocks_put(&r->blocks, block->offset, block->size);
 }
 
 /* Let go of what the request has, except its slot. */

@@ -12,6 +12,7 @@
 
 #include "ipc/arena.h"
 #include "ipc/blocks.h"
+#include "ipc/functions.h"
 #include "ipc/requests.h"
 #include "ipc/stream.h"
 #include "ipc/wire.h"
@@ -49,6 +50,7 @@ struct fc_requester {
     struct fc_sender sender;
     struct fc_arena arena;
     struct fc_blocks blocks;
+    struct fc_functions functions;
     struct fc_requested *requested;
     struct fc_correspondent *workers;
     int64_t balance; /* blocks that have come, less those that have gone */
@@ -73,6 +75,13 @@ int fc_requester_create(struct fc_requester *r, const struct fc_geometry *g,
 /* Frees everything.  What was under way is the caller's to know of. */
 void fc_requester_destroy(struct fc_requester *r);
 
+/* A number for a function, or 0; see functions.h. */
+static inline uint32_t
+fc_requester_define(struct fc_requester *r, const void *bytes, uint32_t size)
+{
+    return fc_functions_add(&r->functions, &r->arena, bytes, size);
+}
+
 /* Before a worker starts in a seat where none is, and after it has gone. */
 int fc_requester_open(struct fc_requester *r, uint32_t seat);
 void fc_requester_close(struct fc_requester *r, uint32_t seat);
@@ -83,6 +92,20 @@ void fc_requester_close(struct fc_requester *r, uint32_t seat);
 int fc_requester_send(struct fc_requester *r, const struct fc_part *parts,
                       unsigned count, uint32_t function, uint16_t kind,
                       void *user, uint32_t *index);
+
+/* The same for a request that is too long to be copied under the caller's lock:
+ * it gets a block first, pinned, into which the caller gathers the parts
+ * without the lock.  fc_requester_send_block() publishes it, or fails as
+ * fc_requester_send() does and leaves the block as it is;
+ * fc_requester_drop_block() gives it back. */
+int fc_requester_begin_block(struct fc_requester *r, uint64_t size,
+                             struct fc_block *block);
+int fc_requester_send_block(struct fc_requester *r,
+                            const struct fc_block *block, uint64_t size,
+                            uint32_t function, uint16_t kind, void *user,
+                            uint32_t *index);
+void fc_requester_drop_block(struct fc_requester *r,
+                             const struct fc_block *block);
 
 /* Take it back: true when no worker has it or ever will. */
 bool fc_requester_cancel(struct fc_requester *r, uint32_t index);

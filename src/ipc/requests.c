@@ -20,6 +20,8 @@
  *         why; it carries nothing else.
  *     R3  head: passing a place (release) -> the parent that uses it again
  *         (acquire): nobody who would still take the old request reads it.
+ *     R4  head: passing a place (release) -> the parent that counts what waits
+ *         (acquire): the taker is no longer idle; see hub.h.
  *
  * Nothing is needed from the taker to the parent: the slot is used again when
  * the result has arrived, which comes by a stream (S1), or after a
@@ -219,7 +221,7 @@ uint64_t
 fc_sender_waiting(const struct fc_sender *p)
 {
     uint64_t head = atomic_load_explicit(&p->segment->header->head,
-                                         memory_order_relaxed);
+                                         memory_order_acquire); /* R4 */
     uint64_t waiting = p->tail - head;
     return waiting <= p->segment->geometry.slots ? waiting : 0;
 }

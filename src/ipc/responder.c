@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/spin.h"
 #include "ipc/arena.h"
 #include "ipc/idle.h"
 #include "ipc/results.h"
@@ -31,6 +32,25 @@ static int64_t
 next_look(void)
 {
     return fc_now_ns() + FC_LOOK_NS;
+}
+
+/* --- announcing --------------------------------------------------------- */
+
+/* Tell whoever listens for results. */
+static int
+announce(struct fc_responder *w)
+{
+    w->unrung = false;
+    return fc_results_announce(&w->segment, w->ring);
+}
+
+/* The same for the parent alone who polls the bell, if he has not read the
+ * last reply meanwhile. */
+static int
+ring_if_unread(struct fc_responder *w)
+{
+    w->unrung = false;
+    return fc_producer_is_read(&w->replies) ? 0 : announce(w);
 }
 
 /* --- sitting down and leaving ------------------------------------------- */
@@ -105,7 +125,7 @@ fc_responder_fetch(struct fc_responder *w, struct fc_job *job)
         if (error == EBADMSG) {
             return error;
         }
-        error = fc_results_announce(&w->segment, w->ring);
+        error = announce(w);
         if (error != 0) {
             return error;
         }
@@ -125,7 +145,7 @@ room_for(struct fc_responder *w, uint32_t size)
     unsigned char *room;
     while ((room = fc_producer_begin(&w->replies, size)) == NULL) {
         /* What is there has not been announced yet if nobody listened. */
-        (void)fc_results_announce(&w->segment, w->ring);
+        (void)announce(w);
         if (fc_responder_orphaned(w)) {
             return NULL;
         }
@@ -143,7 +163,7 @@ want(struct fc_responder *w, struct fc_job *job)
     }
     fc_producer_publish(&w->replies, 0, FC_FRAME_WANT, job->tag, 0);
     w->losing = false;
-    int error = fc_results_announce(&w->segment, w->ring);
+    int error = announce(w);
     return error == 0 ? fc_responder_fetch(w, job) : error;
 }
 
@@ -187,11 +207,24 @@ fc_responder_take(struct fc_responder *w, struct fc_job *job)
 {
     struct fc_taken taken;
     memset(job, 0, sizeof(*job));
+    /* Not idle any more, and only then not waiting: who counts the requests
+     * that wait and then the idle workers never finds one idle that has taken
+     * what he does not find waiting. */
+    if (w->idle) {
+        w->idle = false;
+        fc_idle_leave(&w->segment, w->seat);
+    }
     int error = fc_requests_take(&w->segment, w->seat, &taken);
     if (error != 0) {
         return error;
     }
-    fc_idle_leave(&w->segment, w->seat);
+    FC_KILL_POINT();
+    if (w->unrung) {
+        error = ring_if_unread(w);
+        if (error != 0) {
+            return error;
+        }
+    }
     if (fc_requests_waiting(&w->segment)) {
         fc_idle_wake(&w->segment);
     }
@@ -219,10 +252,52 @@ fc_responder_take(struct fc_responder *w, struct fc_job *job)
     }
 }
 
+static void
+enter_idle(struct fc_responder *w)
+{
+    if (!w->idle) {
+        w->idle = true;
+        fc_idle_enter(&w->segment, w->seat);
+    }
+}
+
+void
+fc_responder_ready(struct fc_responder *w)
+{
+    /* In this order: nobody counts it twice, see hub.h.  Release, and the
+     * parent's look acquires: what comes after is seen after it. */
+    atomic_store_explicit(&w->segment.seats[w->seat].state, FC_SEAT_TAKEN,
+                          memory_order_release);
+}
+
+bool
+fc_responder_linger(struct fc_responder *w)
+{
+    enter_idle(w);
+    int cpu = atomic_load_explicit(&w->segment.header->sender_cpu,
+                                   memory_order_relaxed);
+    struct fc_spin spin = fc_spin_begin(cpu, FC_FOREVER);
+    do {
+        if (fc_requests_waiting(&w->segment)) {
+            return true;
+        }
+        if (fc_idle_closing(&w->segment)) {
+            return false;
+        }
+    } while (fc_spin_turn(&spin));
+    return false;
+}
+
 int
 fc_responder_idle(struct fc_responder *w)
 {
-    fc_idle_enter(&w->segment, w->seat);
+    enter_idle(w);
+    if (w->unrung) {
+        int error = ring_if_unread(w);
+        if (error != 0) {
+            return error;
+        }
+    }
     enum fc_park_result parked =
         fc_idle_park(&w->segment, w->seat, next_look());
     if (parked == FC_PARK_INTERRUPTED) {
@@ -321,7 +396,7 @@ fc_responder_reply(struct fc_responder *w, const struct fc_job *job,
     uint16_t frame = (uint16_t)(kind << 2);
     int error = EAGAIN;
     if (last && !fc_requests_waiting(&w->segment)) {
-        fc_idle_enter(&w->segment, w->seat);
+        enter_idle(w);
     }
     FC_KILL_POINT();
     if (size >= FC_BLOCK_FROM) {
@@ -335,6 +410,10 @@ fc_responder_reply(struct fc_responder *w, const struct fc_job *job,
         error = reply_in_frames(w, job->tag, frame, parts, count);
     }
     FC_KILL_POINT();
-    int bell = fc_results_announce(&w->segment, w->ring);
+    if (error == 0 && last) {
+        w->unrung = fc_results_tell_caller(&w->segment);
+        return 0;
+    }
+    int bell = announce(w);
     return error != 0 ? error : bell;
 }

@@ -26,6 +26,8 @@ struct fc_responder {
     bool losing;     /* there was no memory for the pieces of the request */
     int64_t balance; /* blocks that have come, less those that have gone */
     int ring;        /* of the bell */
+    bool idle;       /* counted as idle */
+    bool unrung;     /* a reply was published, and the bell not rung for it */
     int parent;      /* fc_process_watch() of the parent, or -1 */
     pid_t parent_pid, first_parent;
 };
@@ -58,13 +60,24 @@ bool fc_responder_orphaned(const struct fc_responder *w);
 int fc_responder_take(struct fc_responder *w, struct fc_job *job);
 int fc_responder_fetch(struct fc_responder *w, struct fc_job *job);
 
+/* The worker is ready: whatever it had to do before its first request is
+ * done. */
+void fc_responder_ready(struct fc_responder *w);
+
+/* Look for the next request without sleeping, for as long as that is cheaper
+ * than to be woken.  True: there may be one. */
+bool fc_responder_linger(struct fc_responder *w);
+
 /* Sleep until there may be a request, at most until the next look at the
- * parent.  0; ESHUTDOWN: there is none and none will come; ESRCH; EINTR. */
+ * parent.  0; ESHUTDOWN: there is none and none will come; ESRCH; EINTR; an
+ * errno as for fc_responder_reply(). */
 int fc_responder_idle(struct fc_responder *w);
 
 /* Reply to a request; the parts are copied.  With `last` the worker is going
  * to look for the next request at once, and counts as idle before anybody can
- * see this reply, unless there is a request waiting.  0; ESRCH; an errno where
+ * see this reply, unless there is a request waiting; the bell is rung a little
+ * later then, by fc_responder_take() or _idle(), if the parent has not come
+ * by himself.  0; ESRCH; an errno where
  * somebody listens who cannot be told: the reply is there, but the worker had
  * better end, which is noticed.  Not
  * interruptible: a reply cannot be half a one. */

@@ -37,8 +37,8 @@ ring_bell(struct fc_segment *s, uint32_t listeners, int ring)
     return error;
 }
 
-int
-fc_results_announce(struct fc_segment *s, int ring)
+bool
+fc_results_tell_caller(struct fc_segment *s)
 {
     uint32_t listeners = atomic_load_explicit(&s->header->listeners,
                                               memory_order_seq_cst); /* L1 */
@@ -46,7 +46,21 @@ fc_results_announce(struct fc_segment *s, int ring)
     if (listeners & FC_LISTENER_CALLER) {
         wake_caller(s);
     }
+    return (listeners & FC_LISTENER_BELL) != 0;
+}
+
+int
+fc_results_ring(struct fc_segment *s, int ring)
+{
+    uint32_t listeners = atomic_load_explicit(&s->header->listeners,
+                                              memory_order_seq_cst); /* L1 */
     return listeners & FC_LISTENER_BELL ? ring_bell(s, listeners, ring) : 0;
+}
+
+int
+fc_results_announce(struct fc_segment *s, int ring)
+{
+    return fc_results_tell_caller(s) ? fc_results_ring(s, ring) : 0;
 }
 
 uint32_t

@@ -23,6 +23,11 @@
  * rung: a task may have closed its descriptor, and somebody waits for it. */
 int fc_results_announce(struct fc_segment *s, int ring);
 
+/* The same in two steps: wake a caller that is parked, and return whether
+ * somebody polls the bell; and ring it for him. */
+bool fc_results_tell_caller(struct fc_segment *s);
+int fc_results_ring(struct fc_segment *s, int ring);
+
 /* Parent: somebody (FC_LISTENER_CALLER or _BELL; one of each at a time) is
  * going to sleep, unless he finds something when he looks now.  Returns what
  * fc_results_park() wants. */

@@ -45,7 +45,10 @@ fc_geometry_layout(const struct fc_geometry *g)
     struct fc_layout l;
     uint64_t page = fc_memory_page();
     l.seats = up_to(sizeof(struct fc_header), FC_LINE);
-    l.slots = l.seats + g->seats * sizeof(struct fc_seat);
+    l.functions = l.seats + g->seats * sizeof(struct fc_seat);
+    l.slots = up_to(l.functions
+                        + FC_FUNCTIONS_MAX * sizeof(struct fc_function_entry),
+                    FC_LINE);
     l.ring = l.slots + g->slots * sizeof(struct fc_slot);
     l.streams = up_to(l.ring + g->slots * sizeof(uint64_t), page);
     l.arena = l.streams + up_to((uint64_t)g->seats * 2 * g->stream, page);
@@ -59,6 +62,8 @@ locate(struct fc_segment *s, unsigned char *base)
 {
     s->header = (struct fc_header *)base;
     s->seats = (struct fc_seat *)(base + s->layout.seats);
+    s->functions =
+        (struct fc_function_entry *)(base + s->layout.functions);
     s->slots = (struct fc_slot *)(base + s->layout.slots);
     s->ring = (_Atomic(uint64_t) *)(base + s->layout.ring);
     s->streams = base + s->layout.streams;
@@ -75,6 +80,32 @@ map_whole(struct fc_segment *s, int fd)
     s->fd = fd;
     locate(s, base);
     return 0;
+}
+
+/* Know the file again. */
+static int
+remember(struct fc_segment *s, int fd)
+{
+    struct stat file;
+    if (fstat(fd, &file) != 0) {
+        return errno;
+    }
+    s->device = (uint64_t)file.st_dev;
+    s->inode = (uint64_t)file.st_ino;
+    return 0;
+}
+
+bool
+fc_segment_is_there(const struct fc_segment *s, uint64_t *length)
+{
+    struct stat file;
+    if (fstat(s->fd, &file) != 0 || file.st_size < 0
+        || (uint64_t)file.st_dev != s->device
+        || (uint64_t)file.st_ino != s->inode) {
+        return false;
+    }
+    *length = (uint64_t)file.st_size;
+    return true;
 }
 
 int
@@ -97,6 +128,9 @@ fc_segment_create(struct fc_segment *s, const struct fc_geometry *g)
         error = errno;
     }
     if (error == 0) {
+        error = remember(s, fd);
+    }
+    if (error == 0) {
         error = map_whole(s, fd);
     }
     if (error != 0) {
@@ -108,6 +142,7 @@ fc_segment_create(struct fc_segment *s, const struct fc_geometry *g)
     h->version = FC_SEGMENT_VERSION;
     h->geometry = *g;
     h->owner = (int64_t)getpid();
+    atomic_store_explicit(&h->sender_cpu, -1, memory_order_relaxed);
     h->magic = FC_SEGMENT_MAGIC;
     return 0;
 }
@@ -148,7 +183,8 @@ attach(struct fc_segment *s, int fd)
     if (length < s->layout.size) {
         return EBADMSG;
     }
-    return map_whole(s, fd);
+    error = remember(s, fd);
+    return error == 0 ? map_whole(s, fd) : error;
 }
 
 int
@@ -175,6 +211,7 @@ fc_segment_prepare_seat(struct fc_segment *s, uint32_t seat)
         return error;
     }
     struct fc_seat *at = &s->seats[seat];
+    atomic_store_explicit(&at->state, FC_SEAT_STARTING, memory_order_relaxed);
     for (int i = 0; i < 2; i++) {
         /* Relaxed: the worker that reads them is started afterwards. */
         struct fc_stream_state *stream = &at->streams[i];
@@ -189,8 +226,12 @@ void
 fc_segment_detach(struct fc_segment *s)
 {
     if (s->header != NULL) {
+        uint64_t length;
+        bool ours = fc_segment_is_there(s, &length);
         fc_memory_unmap(s->header, s->layout.size);
-        (void)close(s->fd);
+        if (ours) {
+            (void)close(s->fd);
+        }
     }
     memset(s, 0, sizeof(*s));
     s->fd = -1;

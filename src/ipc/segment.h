@@ -1,11 +1,11 @@
 /* segment.h - the memory that the processes of a pool share, and its layout.
  *
  *     offset 0
- *     +--------+--------------+----------------+-----------------+---------+
- *     | header | seats        | slots, ring    | streams         | arena   |
- *     +--------+--------------+----------------+-----------------+---------+
- *              one per worker  requests.{h,c}   two per seat,     arena.{h,c}
- *                                               stream.{h,c}
+ *     +--------+---------+------------+-------------+--------------+---------+
+ *     | header | seats   | functions  | slots, ring | streams      | arena   |
+ *     +--------+---------+------------+-------------+--------------+---------+
+ *              one per   functions.h  requests.h    two per seat,  arena.h
+ *              worker                               stream.h
  *     from FC_WINDOW on: a window per process for large blocks (blocks.{h,c}),
  *     mapped block by block
  *
@@ -37,7 +37,7 @@
 
 /* "futuresC", and what must change with the layout. */
 #define FC_SEGMENT_MAGIC UINT64_C(0x4373657275747566)
-#define FC_SEGMENT_VERSION 1
+#define FC_SEGMENT_VERSION 2
 
 /* Bytes that two CPUs pass to and fro as a whole. */
 #define FC_LINE 64
@@ -80,6 +80,9 @@ struct fc_header {
      * of its own, for workers write it all the time. */
     _Alignas(FC_LINE) _Atomic(uint64_t) head;
 
+    /* The CPU that last sent a request, or -1: a hint for workers that spin. */
+    _Alignas(FC_LINE) _Atomic(int32_t) sender_cpu;
+
     /* results.c */
     _Alignas(FC_LINE) _Atomic(uint32_t) results; /* callers park on it */
     _Atomic(uint32_t) listeners;
@@ -104,11 +107,27 @@ struct fc_stream_state {
     _Atomic(uint32_t) blocked; /* the producer is parked, or about to be */
 };
 
+/* Who sits in a seat: fc_seat.state. */
+enum fc_seat_state {
+    FC_SEAT_EMPTY = 0,
+    FC_SEAT_STARTING = 1, /* a worker was started and has not come yet */
+    FC_SEAT_TAKEN = 2,    /* it takes requests */
+};
+
 /* What belongs to one worker at a time. */
 struct fc_seat {
     struct fc_stream_state streams[2]; /* by enum fc_direction */
     _Alignas(FC_LINE) _Atomic(uint32_t) signal; /* idle.c: parked on */
+    _Atomic(uint32_t) state;  /* enum fc_seat_state */
     _Atomic(uint64_t) window; /* blocks.c: bytes of its window in use */
+};
+
+/* Functions that are known by a number; see functions.h. */
+#define FC_FUNCTIONS_MAX 1024
+
+struct fc_function_entry {
+    uint64_t place; /* of its bytes, in the arena */
+    uint64_t size;
 };
 
 /* What a slot has room for itself. */
@@ -126,7 +145,7 @@ struct fc_slot {
 
 /* Where each part begins. */
 struct fc_layout {
-    uint64_t seats, slots, ring, streams, arena;
+    uint64_t seats, functions, slots, ring, streams, arena;
     uint64_t size; /* of all of it, whole pages */
 };
 
@@ -134,6 +153,7 @@ struct fc_layout {
 struct fc_segment {
     struct fc_header *header;
     struct fc_seat *seats;
+    struct fc_function_entry *functions;
     struct fc_slot *slots;
     _Atomic(uint64_t) *ring;
     unsigned char *streams;
@@ -141,6 +161,7 @@ struct fc_segment {
     struct fc_geometry geometry; /* as checked, not as it stands there now */
     struct fc_layout layout;
     int fd;
+    uint64_t device, inode; /* of the file, to tell it from another one */
 };
 
 /* Whether such a segment can be made. */
@@ -162,6 +183,11 @@ int fc_segment_attach(struct fc_segment *s, int fd);
 /* Reserve the two streams of a seat, before its worker starts, and set them
  * back to the beginning.  Nobody uses them meanwhile. */
 int fc_segment_prepare_seat(struct fc_segment *s, uint32_t seat);
+
+/* Whether the descriptor is still the segment's, and how long the file is.  A
+ * task may have closed all descriptors of its process and opened files of its
+ * own, which then have their numbers. */
+bool fc_segment_is_there(const struct fc_segment *s, uint64_t *length);
 
 /* Unmap it and close the descriptor. */
 void fc_segment_detach(struct fc_segment *s);

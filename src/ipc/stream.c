@@ -118,6 +118,13 @@ fc_producer_publish(struct fc_producer *p, uint32_t size, uint16_t kind,
     FC_KILL_POINT();
 }
 
+bool
+fc_producer_is_read(const struct fc_producer *p)
+{
+    return atomic_load_explicit(&p->state->read, memory_order_relaxed)
+           == p->written;
+}
+
 enum fc_park_result
 fc_producer_park(struct fc_producer *p, uint32_t size, int64_t deadline_ns)
 {

@@ -70,6 +70,9 @@ bool fc_producer_fits(struct fc_producer *p, uint32_t size);
 void fc_producer_publish(struct fc_producer *p, uint32_t size, uint16_t kind,
                          uint64_t tag, uint64_t rest);
 
+/* Whether the consumer has read everything that was published. */
+bool fc_producer_is_read(const struct fc_producer *p);
+
 /* Sleep until there may be room for `size` bytes.  The consumer looks whether
  * somebody sleeps here after he has read: fc_consumer_release(). */
 enum fc_park_result fc_producer_park(struct fc_producer *p, uint32_t size,

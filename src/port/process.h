@@ -80,8 +80,8 @@ int fc_bell_create(struct fc_bell *bell);
 
 /* Make `listen` readable until the next fc_bell_silence().  Never fails while
  * somebody listens: a bell that rings already goes on ringing.  The ringing
- * descriptor of a process may have been closed by somebody else: an errno
- * then. */
+ * descriptor of a process may have been closed by somebody else, who may have
+ * opened a file of its number since: an errno then, and nothing is written. */
 int fc_bell_ring(int ring);
 void fc_bell_silence(int listen);
 void fc_bell_close(struct fc_bell *bell);

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -76,9 +77,23 @@ fc_bell_create(struct fc_bell *bell)
     return fd >= 0 ? 0 : errno;
 }
 
+/* An eventfd is of no type of file at all. */
+static bool
+is_bell(int fd)
+{
+    struct stat file;
+    return fstat(fd, &file) == 0 && !S_ISREG(file.st_mode)
+           && !S_ISFIFO(file.st_mode) && !S_ISSOCK(file.st_mode)
+           && !S_ISCHR(file.st_mode) && !S_ISBLK(file.st_mode)
+           && !S_ISDIR(file.st_mode);
+}
+
 int
 fc_bell_ring(int ring)
 {
+    if (!is_bell(ring)) {
+        return EBADF;
+    }
     uint64_t once = 1;
     /* EAGAIN: the counter is full, so it rings already. */
     if (write(ring, &once, sizeof(once)) < 0 && errno != EAGAIN) {

@@ -152,6 +152,10 @@ fc_bell_create(struct fc_bell *bell)
 int
 fc_bell_ring(int ring)
 {
+    struct stat file;
+    if (fstat(ring, &file) != 0 || !S_ISFIFO(file.st_mode)) {
+        return EBADF;
+    }
     char once = 1;
     /* EAGAIN: the pipe is full, so it rings already. */
     return write(ring, &once, 1) < 0 && errno != EAGAIN ? errno : 0;

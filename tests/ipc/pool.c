@@ -82,7 +82,7 @@ serve(struct fc_responder *w)
             error = fc_responder_fetch(w, &job);
         }
         if (error == EAGAIN) {
-            error = fc_responder_idle(w);
+            error = fc_responder_linger(w) ? 0 : fc_responder_idle(w);
         }
         else if (error == 0) {
             error = answer(w, &job);
@@ -108,6 +108,7 @@ work(void *arg)
     CHECK(fc_responder_attach(&w, dup(p->requester.segment.fd), seat->seat,
                               p->bell.ring, p->keep)
           == 0);
+    fc_responder_ready(&w);
     int error = serve(&w);
     CHECK(error == ESHUTDOWN || error == ESRCH || error == EBADMSG);
     fc_responder_detach(&w);

@@ -309,7 +309,7 @@ reply_without_descriptors(void *arg)
             close(fd);
         }
     }
-    int error = fc_responder_reply(w, &job, 1, &part, 1, true);
+    int error = fc_responder_reply(w, &job, 1, &part, 1, false);
     CHECK(error == (w->seat == 0 ? EBADF : 0));
 }
 
