@@ -49,6 +49,7 @@ fc_hub_new(const struct fc_geometry *g, uint64_t keep, int *error)
     atomic_init(&hub->references, 1);
     fc_lock_init(&hub->lock);
     hub->seats_used = 0;
+    hub->generation = fc_fork_generation();
     hub->led = hub->listening = false;
     fc_returns_init(&hub->returns);
     *error = fc_bell_create(&hub->bell);
@@ -74,7 +75,9 @@ fc_hub_unref(struct fc_hub *hub)
         != 1) { /* H1 */
         return;
     }
-    fc_returns_collect(&hub->returns, &hub->requester.blocks);
+    if (hub->generation == fc_fork_generation()) {
+        fc_returns_collect(&hub->returns, &hub->requester.blocks);
+    }
     fc_requester_destroy(&hub->requester);
     fc_bell_close(&hub->bell);
     free(hub);

@@ -40,6 +40,7 @@ struct fc_hub {
     bool led;            /* somebody leads */
     bool listening;      /* the pool's thread polls, or is going to */
     /* Without the lock. */
+    uint32_t generation; /* fc_fork_generation() of the process it belongs to */
     struct fc_returns returns;
     struct fc_bell bell;
 };
@@ -56,6 +57,7 @@ fc_hub_ref(struct fc_hub *hub)
     return hub;
 }
 
+/* In a forked child this gives back nothing but the child's own memory. */
 void fc_hub_unref(struct fc_hub *hub);
 
 /* --- workers; under the lock ----------------------------------------------- */

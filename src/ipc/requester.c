@@ -224,6 +224,11 @@ publish(struct fc_requester *r, struct fc_slot *slot, uint32_t index,
     slot->function = function;
     slot->kind = (uint16_t)(kind << FC_KIND_SHIFT | gift | q->how);
     fc_sender_publish(&r->sender, index);
+    int32_t cpu = fc_cpu();
+    _Atomic(int32_t) *said = &r->segment.header->sender_cpu;
+    if (atomic_load_explicit(said, memory_order_relaxed) != cpu) {
+        atomic_store_explicit(said, cpu, memory_order_relaxed); /* a hint */
+    }
     fc_idle_wake(&r->segment);
 }
 

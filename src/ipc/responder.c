@@ -202,6 +202,16 @@ read_gift(struct fc_responder *w, const struct fc_taken *taken)
     return fc_blocks_put(&w->blocks, gift[0], gift[1]);
 }
 
+/* Written only where it changes: others read it all the time. */
+static void
+say_cpu(_Atomic(int32_t) *word)
+{
+    int32_t cpu = fc_cpu();
+    if (atomic_load_explicit(word, memory_order_relaxed) != cpu) {
+        atomic_store_explicit(word, cpu, memory_order_relaxed);
+    }
+}
+
 int
 fc_responder_take(struct fc_responder *w, struct fc_job *job)
 {
@@ -228,6 +238,7 @@ fc_responder_take(struct fc_responder *w, struct fc_job *job)
     if (fc_requests_waiting(&w->segment)) {
         fc_idle_wake(&w->segment);
     }
+    say_cpu(&w->segment.header->worker_cpu);
     job->tag = fc_wire_tag(taken.position, taken.index);
     job->function = taken.function;
     job->kind = (uint16_t)(taken.kind >> FC_KIND_SHIFT);
@@ -267,6 +278,13 @@ fc_responder_ready(struct fc_responder *w)
     /* In this order: nobody counts it twice, see hub.h.  Release, and the
      * parent's look acquires: what comes after is seen after it. */
     atomic_store_explicit(&w->segment.seats[w->seat].state, FC_SEAT_TAKEN,
+                          memory_order_release);
+}
+
+void
+fc_responder_leave(struct fc_responder *w)
+{
+    atomic_store_explicit(&w->segment.seats[w->seat].state, FC_SEAT_LEAVING,
                           memory_order_release);
 }
 

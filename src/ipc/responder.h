@@ -64,6 +64,9 @@ int fc_responder_fetch(struct fc_responder *w, struct fc_job *job);
  * done. */
 void fc_responder_ready(struct fc_responder *w);
 
+/* The worker takes no more requests.  Said before its last reply. */
+void fc_responder_leave(struct fc_responder *w);
+
 /* Look for the next request without sleeping, for as long as that is cheaper
  * than to be woken.  True: there may be one. */
 bool fc_responder_linger(struct fc_responder *w);

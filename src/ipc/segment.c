@@ -143,6 +143,7 @@ fc_segment_create(struct fc_segment *s, const struct fc_geometry *g)
     h->geometry = *g;
     h->owner = (int64_t)getpid();
     atomic_store_explicit(&h->sender_cpu, -1, memory_order_relaxed);
+    atomic_store_explicit(&h->worker_cpu, -1, memory_order_relaxed);
     h->magic = FC_SEGMENT_MAGIC;
     return 0;
 }

@@ -83,6 +83,9 @@ struct fc_header {
     /* The CPU that last sent a request, or -1: a hint for workers that spin. */
     _Alignas(FC_LINE) _Atomic(int32_t) sender_cpu;
 
+    /* And the one that last took one: a hint for who waits for replies. */
+    _Alignas(FC_LINE) _Atomic(int32_t) worker_cpu;
+
     /* results.c */
     _Alignas(FC_LINE) _Atomic(uint32_t) results; /* callers park on it */
     _Atomic(uint32_t) listeners;
@@ -112,6 +115,7 @@ enum fc_seat_state {
     FC_SEAT_EMPTY = 0,
     FC_SEAT_STARTING = 1, /* a worker was started and has not come yet */
     FC_SEAT_TAKEN = 2,    /* it takes requests */
+    FC_SEAT_LEAVING = 3,  /* it takes no more, and is about to end */
 };
 
 /* What belongs to one worker at a time. */

@@ -2,6 +2,8 @@
  * transitions are in future_steps.c, callbacks in future_callbacks.c, blocking
  * in future_wait.c, the private attributes in future_attributes.c. */
 #include "python/future.h"
+#include "python/hub.h"
+#include "python/sealed.h"
 #include "python/task.h"
 #include "python/waiter.h"
 
@@ -93,12 +95,19 @@ future_tp_new(PyTypeObject *type, PyObject *Py_UNUSED(args),
     return type->tp_alloc(type, 0);
 }
 
-/* Whether an executor queued it in another process, whose fork this is. */
-static bool
-is_inherited(const FutureObject *f)
+bool
+fc_future_is_inherited(const FutureObject *f)
 {
-    return (fc_future_flags(f) & FC_FUTURE_QUEUED)
-           && f->generation != fc_fork_generation();
+    bool inherited;
+    FC_LOCK((PyObject *)(uintptr_t)f);
+    unsigned flags = fc_future_flags(f);
+    uint32_t generation = flags & FC_FUTURE_SENT
+                              ? ((HubObject *)f->fn)->generation
+                              : f->generation;
+    inherited = (flags & FC_FUTURE_QUEUED)
+                && generation != fc_fork_generation();
+    FC_UNLOCK();
+    return inherited;
 }
 
 /* Make it a pending future without callbacks again.  Whoever waits for one
@@ -108,7 +117,7 @@ future_reset(FutureObject *f)
 {
     PyObject *old[3] = {NULL};
     fc_task task = {0};
-    bool inherited = is_inherited(f);
+    bool inherited = fc_future_is_inherited(f);
     FC_LOCK(f);
     old[0] = f->outcome;
     old[1] = f->callbacks;
@@ -159,7 +168,7 @@ future_tp_init(PyObject *self, PyObject *args, PyObject *kwargs)
     bool is_fresh;
     FC_LOCK(f);
     is_fresh = fc_future_load_state(f) == FC_PENDING && f->callbacks == NULL
-               && f->outcome == NULL && !is_inherited(f);
+               && f->outcome == NULL && !fc_future_is_inherited(f);
     FC_UNLOCK();
     if (!is_fresh) {
         future_reset(f);
@@ -186,6 +195,7 @@ static int
 future_tp_clear(PyObject *self)
 {
     FutureObject *f = (FutureObject *)self;
+    fc_future_set_flags(f, fc_future_flags(f) & ~(unsigned)FC_FUTURE_SENT);
     Py_CLEAR(f->fn);
     for (int i = 0; i < FC_INLINE_ARGS; i++) {
         Py_CLEAR(f->args[i]);
@@ -240,7 +250,11 @@ int
 fc_future_state(fc_state *st, FutureObject *f)
 {
     int state = fc_future_load_state(f);
-    if (state <= FC_RUNNING && is_inherited(f)) {
+    if (state > FC_RUNNING
+        || (fc_future_flags(f) & FC_FUTURE_QUEUED) == 0) {
+        return state;
+    }
+    if (fc_future_is_inherited(f)) {
         fc_task task;
         /* Its executor's threads stayed in the parent.  Nobody in this
          * process waits natively for it, so there is nobody to fire. */
@@ -254,6 +268,10 @@ fc_future_state(fc_state *st, FutureObject *f)
         fc_task_take(f, &task);
         FC_UNLOCK();
         fc_task_drop(&task);
+    }
+    else if (state == FC_PENDING
+             && (fc_future_flags(f) & FC_FUTURE_SENT)) {
+        return fc_hub_look(f);
     }
     (void)st;
     return state;
@@ -316,9 +334,13 @@ static PyObject *
 future_snapshot(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
     FutureObject *f = (FutureObject *)self;
-    int state = fc_future_state(fc_state_of(self), f);
+    fc_state *st = fc_state_of(self);
+    int state = fc_future_state(st, f);
     PyObject *result = NULL;
     PyObject *exception = NULL;
+    if (fc_future_open(st, f) < 0) {
+        return NULL;
+    }
     if (state == FC_FINISHED) {
         FC_LOCK(f);
         result = Py_XNewRef(fc_future_peek_result(f));
@@ -340,9 +362,13 @@ static PyObject *
 future_tp_repr(PyObject *self)
 {
     FutureObject *f = (FutureObject *)self;
-    int state = fc_future_state(fc_state_of(self), f);
+    fc_state *st = fc_state_of(self);
+    int state = fc_future_state(st, f);
     PyObject *left = NULL;
     const char *verb = NULL;
+    if (fc_future_open(st, f) < 0) {
+        return NULL;
+    }
     if (state == FC_FINISHED) {
         FC_LOCK(f);
         left = fc_future_peek_exception(f);
@@ -477,7 +503,7 @@ future_set_running(PyObject *self, PyObject *const *Py_UNUSED(args),
     PyObject *waiters = NULL;
     bool in_condition_mode = false;
     int state;
-    if (is_inherited(f) && fc_future_state(st, f) == FC_NOTIFIED) {
+    if (fc_future_is_inherited(f) && fc_future_state(st, f) == FC_NOTIFIED) {
         /* Inherited by fork: as cancelled ones are. */
         Py_RETURN_FALSE;
     }

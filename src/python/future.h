@@ -48,6 +48,7 @@ enum {
     FC_FUTURE_QUEUED = 1,  /* an executor's: cancel() notifies by itself */
     FC_FUTURE_CONTEXT = 2, /* args[0] is a task for a worker context */
     FC_FUTURE_NAMED = 4,   /* the last of args has the names, see task.h */
+    FC_FUTURE_SENT = 8,    /* to a worker process: see hub.h */
 };
 
 /* FutureObject.holds: what is in slots that serve more than one purpose, for
@@ -56,6 +57,7 @@ enum {
     FC_HOLDS_EXCEPTION = 1, /* outcome: an exception */
     FC_HOLDS_BOTH = 2,      /* outcome: a tuple of result and exception */
     FC_HOLDS_CONDITION = 4, /* waiters: a tuple of condition and list */
+    FC_HOLDS_SEALED = 8,    /* outcome: not unpickled yet, see sealed.h */
 };
 
 /* What a future carries without a tuple: the values of the arguments, and
@@ -71,9 +73,11 @@ typedef struct {
     _Atomic(uint8_t) flags; /* written under the lock once it is shared */
     uint8_t nargs;
     uint8_t holds;
-    uint32_t generation; /* fc_fork_generation() of the process that queued it */
+    /* fc_fork_generation() of the process that queued it; SENT: its slot */
+    uint32_t generation;
 
-    /* the task; NULL when it has been taken or there never was one */
+    /* the task; NULL when it has been taken or there never was one.  SENT: fn
+     * is the hub, and the others are NULL */
     PyObject *fn;
     PyObject *args[FC_INLINE_ARGS];
 
@@ -103,6 +107,9 @@ fc_future_set_flags(FutureObject *f, unsigned flags)
 static inline PyObject *
 fc_future_peek_result(const FutureObject *f)
 {
+    if (f->holds & FC_HOLDS_SEALED) {
+        return NULL;
+    }
     if (f->holds & FC_HOLDS_BOTH) {
         return PyTuple_GET_ITEM(f->outcome, 0);
     }
@@ -112,6 +119,9 @@ fc_future_peek_result(const FutureObject *f)
 static inline PyObject *
 fc_future_peek_exception(const FutureObject *f)
 {
+    if (f->holds & FC_HOLDS_SEALED) {
+        return NULL;
+    }
     if (f->holds & FC_HOLDS_BOTH) {
         return PyTuple_GET_ITEM(f->outcome, 1);
     }
@@ -169,6 +179,9 @@ fc_is_future(fc_state *st, PyObject *object)
            || PyType_IsSubtype(Py_TYPE(object), st->future_type);
 }
 
+/* Whether an executor queued it in another process, whose fork this is. */
+bool fc_future_is_inherited(const FutureObject *f);
+
 /* Fire what is due.  Needs no GIL. */
 void fc_due_fire(fc_due *due);
 
@@ -212,6 +225,14 @@ typedef void fc_before_visible(void *arg, bool alone);
 int fc_future_finish(fc_state *st, FutureObject *f, PyObject *result,
                      PyObject *exception, fc_due *due,
                      fc_before_visible *before, void *arg);
+
+/* What the pool's process does for a future of another thread: end it with
+ * `outcome`, which is what `holds` says (FC_HOLDS_EXCEPTION, _SEALED, or 0).
+ * 0: done, as fc_future_finish(); 1: it has callbacks, a condition or somebody
+ * who wants to know more than can be said now, and nothing was done; 2: it was
+ * done already.  Runs nobody's code. */
+int fc_future_deliver(fc_state *st, FutureObject *f, PyObject *outcome,
+                      unsigned holds, fc_due *due);
 
 /* cancel(): 1 cancelled (now or before), 0 too late, -1 exception. */
 int fc_future_cancel(fc_state *st, FutureObject *f);

@@ -2,6 +2,7 @@
  * `_state`, `_condition` and the like, readable, and assignable as the
  * standard module's own tests and other libraries do; and `__dict__`. */
 #include "python/future.h"
+#include "python/sealed.h"
 #include "python/waiter.h"
 
 int
@@ -284,6 +285,9 @@ future_get_outcome(PyObject *self, void *closure)
 {
     FutureObject *f = (FutureObject *)self;
     PyObject *value;
+    if (fc_future_open(fc_state_of(self), f) < 0) {
+        return NULL;
+    }
     FC_LOCK(f);
     value = Py_XNewRef(closure != NULL ? fc_future_peek_exception(f)
                                        : fc_future_peek_result(f));
@@ -300,7 +304,8 @@ future_set_outcome(PyObject *self, PyObject *value, void *closure)
     if (value == NULL) {
         return cannot_delete();
     }
-    if (!is_done(self) && ensure_condition_mode(self) < 0) {
+    if ((!is_done(self) && ensure_condition_mode(self) < 0)
+        || fc_future_open(fc_state_of(self), f) < 0) {
         return -1;
     }
     PyObject *pair = PyTuple_New(2);

@@ -6,6 +6,7 @@
  * people's code. */
 #include "python/foreign.h"
 #include "python/future.h"
+#include "python/hub.h"
 #include "python/task.h"
 #include "python/waiter.h"
 
@@ -281,8 +282,9 @@ fc_future_finish(fc_state *st, FutureObject *f, PyObject *result,
             f->holds = none ? 0 : FC_HOLDS_EXCEPTION;
         }
         waiters = take_waiters(f);
-        if (state == FC_PENDING) {
-            /* By somebody else, before a worker came to it. */
+        if (state == FC_PENDING || (fc_future_flags(f) & FC_FUTURE_SENT)) {
+            /* By somebody else, before a worker came to it; or of a process
+             * pool. */
             fc_task_take(f, &task);
         }
         if (before != NULL) {
@@ -302,14 +304,73 @@ fc_future_finish(fc_state *st, FutureObject *f, PyObject *result,
         return raise_invalid_state(st, f, state);
     }
     Py_XDECREF(old_outcome);
-    if (state == FC_PENDING) {
-        fc_task_drop(&task);
-    }
+    fc_task_drop(&task);
     int status = 0;
     if (waiters != NULL) {
         status = fc_notify_waiters(
             st, waiters, f,
             result != NULL ? st->str_add_result : st->str_add_exception, due);
+        Py_DECREF(waiters);
+    }
+    return status;
+}
+
+/* Whether somebody waits who has to know whether it has raised. */
+static bool
+asks_for_exceptions(PyObject *waiters)
+{
+    if (waiters == NULL) {
+        return false;
+    }
+    if (!PyList_Check(waiters)) {
+        return ((WaiterObject *)waiters)->kind == FC_WAITER_ALL_OR_EXCEPTION;
+    }
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(waiters); i++) {
+        if (asks_for_exceptions(PyList_GET_ITEM(waiters, i))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int
+fc_future_deliver(fc_state *st, FutureObject *f, PyObject *outcome,
+                  unsigned holds, fc_due *due)
+{
+    int status = 0;
+    PyObject *waiters = NULL;
+    PyObject *old = NULL;
+    fc_task task = {0};
+    if (PyObject_IS_GC(outcome)) {
+        fc_future_track(f);
+    }
+    FC_LOCK(f);
+    if (fc_state_is_done(fc_future_load_state(f))) {
+        status = 2;
+    }
+    else if (f->callbacks != NULL || (f->holds & FC_HOLDS_CONDITION)
+             || ((holds & FC_HOLDS_SEALED)
+                 && asks_for_exceptions(f->waiters))) {
+        status = 1;
+    }
+    else {
+        old = f->outcome;
+        f->outcome = fc_ref_give(outcome);
+        f->holds = (uint8_t)holds;
+        waiters = take_waiters(f);
+        fc_task_take(f, &task);
+        atomic_store_explicit(&f->state, FC_FINISHED, memory_order_release);
+    }
+    FC_UNLOCK();
+    Py_XDECREF(old);
+    fc_task_drop(&task);
+    if (waiters != NULL) {
+        /* All of them are ours: nothing is raised. */
+        (void)fc_notify_waiters(st, waiters, f,
+                                holds & FC_HOLDS_EXCEPTION
+                                    ? st->str_add_exception
+                                    : st->str_add_result,
+                                due);
         Py_DECREF(waiters);
     }
     return status;
@@ -330,6 +391,16 @@ fc_future_cancel(fc_state *st, FutureObject *f)
         /* Also in a forked child, where nobody may ever give the condition
          * back. */
         return state != FC_FINISHED;
+    }
+    if (state == FC_PENDING && (fc_future_flags(f) & FC_FUTURE_SENT)
+        && !fc_hub_withdraw(f)) {
+        /* A worker has it; or it has ended, or somebody else has withdrawn
+         * it, meanwhile. */
+        state = fc_future_load_state(f);
+        if ((fc_future_flags(f) & FC_FUTURE_SENT)
+            || fc_state_is_done(state)) {
+            return state == FC_CANCELLED || state == FC_NOTIFIED;
+        }
     }
     FC_LOCK(f);
     state = fc_future_load_state(f);

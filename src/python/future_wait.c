@@ -1,6 +1,8 @@
 /* future_wait.c - waiting for one future: result() and exception(). */
 #include "python/foreign.h"
 #include "python/future.h"
+#include "python/hub.h"
+#include "python/sealed.h"
 #include "python/waiter.h"
 
 #include "port/port.h"
@@ -44,6 +46,9 @@ fc_future_add_waiter(fc_state *st, FutureObject *f, PyObject *waiter,
             added = fc_slot_make_list(&f->waiters, &spare) < 0
                             || PyList_Append(f->waiters, waiter) < 0
                         ? -1 : 1;
+        }
+        if (added > 0 && (fc_future_flags(f) & FC_FUTURE_SENT)) {
+            fc_waiter_may_lead((WaiterObject *)waiter, f->fn);
         }
         FC_UNLOCK();
     } while (retry);
@@ -231,6 +236,9 @@ await_outcome(PyObject *self, PyObject *timeout, PyObject **result,
     }
     int state = fc_future_load_state(f);
     if (state == FC_FINISHED) {
+        if (fc_future_open(st, f) < 0) {
+            return -1;
+        }
         FC_LOCK(f);
         *exception = Py_XNewRef(fc_future_peek_exception(f));
         *result =

@@ -92,6 +92,7 @@ static PyMethodDef module_methods[] = {
     {"wait", FC_FAST(fc_wait), wait_doc},
     {"as_completed", FC_FAST(fc_as_completed), as_completed_doc},
     {"_make_pool_type", fc_make_pool_type, METH_O, NULL},
+    {"_make_process_pool_type", fc_make_process_pool_type, METH_O, NULL},
     {"_set_exiting", module_set_exiting, METH_NOARGS, NULL},
     {"_forked", module_forked, METH_NOARGS, NULL},
     {"_encode", fc_encode, METH_O, NULL},
@@ -138,7 +139,8 @@ static PyMethodDef module_methods[] = {
 #define FC_STATE_TYPES(X) \
     X(future_type) X(waiter_type) X(as_completed_type) X(map_type) \
     X(map_iterator_type) X(queue_type) X(item_type) X(worker_type) \
-    X(sink_type) X(pool_type) X(std_future)
+    X(sink_type) X(region_type) X(sealed_type) X(hub_type) \
+    X(worker_end_type) X(pool_type) X(process_pool_type) X(std_future)
 
 #define FC_STATE_OTHERS(X) \
     X(condition_factory) X(queue_empty) X(getswitchinterval) \
@@ -248,7 +250,9 @@ module_exec(PyObject *module)
         || fc_as_completed_init(module, st) < 0 || fc_map_init(module, st) < 0
         || fc_queue_init_types(module, st) < 0
         || fc_worker_init(module, st) < 0
-        || fc_pickling_init(module, st) < 0) {
+        || fc_pickling_init(module, st) < 0
+        || fc_region_init(module, st) < 0 || fc_sealed_init(module, st) < 0
+        || fc_hub_init(module, st) < 0 || fc_worker_end_init(module, st) < 0) {
         return -1;
     }
     return 0;

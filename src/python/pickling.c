@@ -231,6 +231,35 @@ is_fresh(fc_state *st, PyObject *kept, PyObject *class)
     return fresh;
 }
 
+int
+fc_reducers_now(fc_state *st, fc_reducers *now, PyTypeObject *type)
+{
+    PyObject *class = forking_pickler(st);
+    if (class == NULL) {
+        return -1;
+    }
+    PyObject *all = reducers_of(class, st->str__copyreg_dispatch_table);
+    PyObject *extra = reducers_of(class, st->str__extra_reducers);
+    int known = 1;
+    now->pickler = class;
+    now->all = now->extra = 0;
+    if (all != NULL && extra != NULL) {
+        now->all = PyDict_Size(all);
+        now->extra = PyDict_Size(extra);
+        known = type != NULL ? PyDict_Contains(all, (PyObject *)type) : 0;
+        if (known == 0 && type != NULL) {
+            known = PyDict_Contains(extra, (PyObject *)type);
+        }
+        if (known == 0 && type != NULL) {
+            known = PyObject_HasAttrString(class, "reducer_override");
+        }
+    }
+    Py_XDECREF(all);
+    Py_XDECREF(extra);
+    Py_DECREF(class); /* the module has it, or the numbers change */
+    return known;
+}
+
 /* A copy of such a dictionary, empty where there is none. */
 static PyObject *
 copy_reducers(PyObject *class, PyObject *name)
@@ -504,6 +533,12 @@ fc_pickle_get(fc_state *st, fc_incoming *in, PyObject *owner)
 
 /* The first byte. */
 enum { PLAIN = 'v', PICKLED = 'p' };
+
+bool
+fc_object_is_plain(const unsigned char *bytes, uint64_t size)
+{
+    return size > 0 && bytes[0] == PLAIN;
+}
 
 int
 fc_object_put(fc_state *st, fc_outgoing *o, PyObject *object)

@@ -20,6 +20,16 @@
 /* Buffers below this many bytes are copied into the pickle. */
 #define FC_BUFFER_FROM 4096
 
+/* Which reducers are registered: what changes when another one is. */
+typedef struct {
+    const void *pickler;
+    Py_ssize_t all, extra;
+} fc_reducers;
+
+/* Those of this moment.  `type`: whether one of them is for that type, or the
+ * pickler is of a kind that cannot be told.  1, 0, or -1 with an exception. */
+int fc_reducers_now(fc_state *st, fc_reducers *now, PyTypeObject *type);
+
 /* Add an object to the end of a message.  0, or -1 with whatever its reducers
  * raised; nothing was added then. */
 int fc_pickle_put(fc_state *st, fc_outgoing *o, PyObject *object);
@@ -29,6 +39,9 @@ int fc_pickle_put(fc_state *st, fc_outgoing *o, PyObject *object);
  * whole message is, and which buffers may go on using; NULL: they are
  * copied. */
 PyObject *fc_pickle_get(fc_state *st, fc_incoming *in, PyObject *owner);
+
+/* Whether a whole message needs no pickle to be read. */
+bool fc_object_is_plain(const unsigned char *bytes, uint64_t size);
 
 /* Any object as a whole message: plain where it is, else pickled. */
 int fc_object_put(fc_state *st, fc_outgoing *o, PyObject *object);

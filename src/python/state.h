@@ -26,6 +26,11 @@ typedef struct fc_state {
     PyTypeObject *item_type;
     PyTypeObject *worker_type;
     PyTypeObject *sink_type;
+    PyTypeObject *region_type;
+    PyTypeObject *sealed_type;
+    PyTypeObject *hub_type;
+    PyTypeObject *worker_end_type;
+    PyTypeObject *process_pool_type; /* as pool_type, of futures_c.process */
     PyTypeObject *pool_type; /* NULL until futures_c.thread asks for it */
 
     /* objects of concurrent.futures */
@@ -102,6 +107,10 @@ int fc_map_init(PyObject *module, fc_state *st);
 int fc_queue_init_types(PyObject *module, fc_state *st);
 int fc_worker_init(PyObject *module, fc_state *st);
 int fc_pickling_init(PyObject *module, fc_state *st);
+int fc_region_init(PyObject *module, fc_state *st);
+int fc_sealed_init(PyObject *module, fc_state *st);
+int fc_hub_init(PyObject *module, fc_state *st);
+int fc_worker_end_init(PyObject *module, fc_state *st);
 
 /* Functions of the module. */
 PyObject *fc_wait(PyObject *module, PyObject *const *args, Py_ssize_t nargs,
@@ -109,6 +118,7 @@ PyObject *fc_wait(PyObject *module, PyObject *const *args, Py_ssize_t nargs,
 PyObject *fc_as_completed(PyObject *module, PyObject *const *args,
                           Py_ssize_t nargs, PyObject *kwnames);
 PyObject *fc_make_pool_type(PyObject *module, PyObject *base);
+PyObject *fc_make_process_pool_type(PyObject *module, PyObject *base);
 PyObject *fc_encode(PyObject *module, PyObject *object);
 PyObject *fc_decode(PyObject *module, PyObject *args);
 

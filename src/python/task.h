@@ -12,6 +12,8 @@
 
 #include "python/future.h"
 
+#include "port/port.h"
+
 typedef struct fc_task {
     PyObject *fn;
     PyObject *args[FC_INLINE_ARGS];
@@ -32,6 +34,11 @@ fc_task_take(FutureObject *f, fc_task *task)
     task->fn = f->fn;
     task->nargs = f->nargs;
     task->flags = (uint8_t)fc_future_flags(f);
+    if (task->flags & FC_FUTURE_SENT) {
+        /* To be let go of as a task is: the hub. */
+        fc_future_set_flags(f, task->flags & ~(unsigned)FC_FUTURE_SENT);
+        f->generation = fc_fork_generation();
+    }
     f->fn = NULL;
     for (int i = 0; i < FC_INLINE_ARGS; i++) {
         task->args[i] = f->args[i];

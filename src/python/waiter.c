@@ -1,6 +1,7 @@
 /* waiter.c - the type behind waiter.h. */
 #include "python/waiter.h"
 #include "python/gil.h"
+#include "python/hub.h"
 
 #include "port/port.h"
 
@@ -240,7 +241,9 @@ fc_group_sleep(fc_state *st, struct fc_group *group, int64_t deadline)
 int
 fc_waiter_sleep(fc_state *st, WaiterObject *w, int64_t deadline)
 {
-    int woken = fc_group_sleep(st, w->group, deadline);
+    int woken = w->hub != NULL
+                    ? fc_hub_wait(st, (HubObject *)w->hub, w->group, deadline)
+                    : fc_group_sleep(st, w->group, deadline);
     if (woken >= 0) {
         bool failed;
         FC_LOCK(w);
@@ -267,6 +270,7 @@ fc_waiter_new(fc_state *st, enum fc_waiter_kind kind)
     w->pending = 0;
     w->failed = false;
     w->finished = NULL;
+    w->hub = NULL;
     w->group = fc_group_new(1);
     if (w->group == NULL) {
         Py_DECREF(w);
@@ -290,6 +294,7 @@ waiter_tp_traverse(PyObject *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(((WaiterObject *)self)->finished);
+    Py_VISIT(((WaiterObject *)self)->hub);
     return 0;
 }
 
@@ -297,6 +302,7 @@ static int
 waiter_tp_clear(PyObject *self)
 {
     Py_CLEAR(((WaiterObject *)self)->finished);
+    Py_CLEAR(((WaiterObject *)self)->hub);
     return 0;
 }
 

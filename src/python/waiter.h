@@ -30,7 +30,17 @@ typedef struct {
     Py_ssize_t pending;     /* notices that an ALL kind still waits for */
     PyObject *finished;     /* list of futures in order; NULL for RESULT */
     bool failed;            /* there was no memory to note one in it */
+    PyObject *hub;          /* NULL, or where its owner may lead; see hub.h */
 } WaiterObject;
+
+/* It waits for a future of this hub.  The first one is kept. */
+static inline void
+fc_waiter_may_lead(WaiterObject *w, PyObject *hub)
+{
+    if (w->hub == NULL) {
+        w->hub = Py_NewRef(hub);
+    }
+}
 
 WaiterObject *fc_waiter_new(fc_state *st, enum fc_waiter_kind kind);
 

@@ -1,0 +1,399 @@
+/* worker_end.c - the type WorkerEnd: a worker process's loop, from a request to
+ * its reply.  What surrounds it is Python: futures_c/process.py. */
+#include "python/calls.h"
+#include "python/hub.h"
+#include "python/region.h"
+
+#include "ipc/responder.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* Bytes of free blocks that a worker keeps for its next large replies. */
+#define KEEP (UINT64_C(1) << 28)
+
+/* Longer replies are copied without the GIL. */
+#define DETACH_FROM 4096
+
+typedef struct {
+    PyObject_HEAD
+    struct fc_responder responder;
+    struct fc_returns returns; /* blocks that tasks have let go of */
+    PyObject **functions;      /* by number; NULL: not met yet */
+    bool attached;
+    _Atomic(bool) interrupted;
+} WorkerEndObject;
+
+static PyObject *
+end_tp_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"fd", "seat", "ring_fd", NULL};
+    int fd, ring;
+    unsigned int seat;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "iIi", names, &fd, &seat,
+                                     &ring)) {
+        return NULL;
+    }
+    WorkerEndObject *end = (WorkerEndObject *)type->tp_alloc(type, 0);
+    if (end == NULL) {
+        return NULL;
+    }
+    fc_returns_init(&end->returns);
+    atomic_init(&end->interrupted, false);
+    end->functions =
+        PyMem_Calloc(FC_FUNCTIONS_MAX + 1, sizeof(*end->functions));
+    if (end->functions == NULL) {
+        Py_DECREF(end);
+        return PyErr_NoMemory();
+    }
+    int error = fc_responder_attach(&end->responder, fd, seat, ring, KEEP);
+    if (error != 0) {
+        Py_DECREF(end);
+        errno = error;
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+    end->attached = true;
+    return (PyObject *)end;
+}
+
+static int
+end_tp_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    WorkerEndObject *end = (WorkerEndObject *)self;
+    Py_VISIT(Py_TYPE(self));
+    for (int i = 0; end->functions && i <= FC_FUNCTIONS_MAX; i++) {
+        Py_VISIT(end->functions[i]);
+    }
+    return 0;
+}
+
+static int
+end_tp_clear(PyObject *self)
+{
+    WorkerEndObject *end = (WorkerEndObject *)self;
+    for (int i = 0; end->functions && i <= FC_FUNCTIONS_MAX; i++) {
+        Py_CLEAR(end->functions[i]);
+    }
+    return 0;
+}
+
+static void
+end_tp_dealloc(PyObject *self)
+{
+    WorkerEndObject *end = (WorkerEndObject *)self;
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    (void)end_tp_clear(self);
+    PyMem_Free(end->functions);
+    if (end->attached) {
+        fc_returns_collect(&end->returns, &end->responder.blocks);
+        fc_responder_detach(&end->responder);
+    }
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+/* --- reading a request ---------------------------------------------------------- */
+
+/* The function of a number: a borrowed reference, or NULL with whatever
+ * unpickling it raised. */
+static PyObject *
+function_of(fc_state *st, WorkerEndObject *end, uint32_t number)
+{
+    if (number <= FC_FUNCTIONS_MAX && end->functions[number] != NULL) {
+        return end->functions[number];
+    }
+    uint64_t size;
+    const unsigned char *bytes =
+        fc_function_bytes(&end->responder.segment, number, &size);
+    if (bytes == NULL) {
+        (void)fc_incoming_complain();
+        return NULL;
+    }
+    fc_incoming in = {bytes, bytes, bytes + size};
+    return end->functions[number] = fc_pickle_get(st, &in, NULL);
+}
+
+static void
+drop_end(void *owner)
+{
+    Py_DECREF((PyObject *)owner);
+}
+
+/* Function and arguments of a request: new references.  0, or -1. */
+static int
+read_call(fc_state *st, WorkerEndObject *end, struct fc_job *job,
+          PyObject **fn, PyObject **args, PyObject **kwargs)
+{
+    PyObject *region = NULL;
+    const unsigned char *bytes = job->bytes;
+    uint64_t size = job->size;
+    *fn = *args = *kwargs = NULL;
+    if (job->block.size > 0) {
+        fc_region_home home = {&end->returns, drop_end, Py_NewRef(end)};
+        region = fc_region_new(st, &end->responder.segment, &job->block, home);
+        job->block.size = 0; /* the region's */
+        if (region == NULL) {
+            return -1;
+        }
+        bytes = fc_region_bytes(region, &size);
+    }
+    fc_incoming in = {bytes, bytes, bytes + size};
+    int status = fc_call_get(st, &in, region, fn, args, kwargs);
+    Py_XDECREF(region);
+    if (status == 0 && *fn == NULL) {
+        *fn = Py_XNewRef(function_of(st, end, job->function));
+        status = *fn != NULL ? 0 : -1;
+    }
+    if (status < 0) {
+        Py_CLEAR(*fn);
+        Py_CLEAR(*args);
+        Py_CLEAR(*kwargs);
+    }
+    return status;
+}
+
+/* --- writing a reply -------------------------------------------------------------- */
+
+/* The exception that is set as a message, with its traceback as text.  Where
+ * it cannot be pickled, what that raises takes its place, twice at most. */
+static int
+put_exception(fc_state *st, fc_outgoing *o)
+{
+    for (int i = 0; i < 3; i++) {
+        PyObject *exception = fc_exception_take();
+        PyObject *wrapped = fc_process_helper(
+            st, i < 2 ? "_wrap_exception" : "_wrap_text", "O", exception);
+        Py_DECREF(exception);
+        int status = wrapped != NULL ? fc_object_put(st, o, wrapped) : -1;
+        Py_XDECREF(wrapped);
+        if (status == 0) {
+            return 0;
+        }
+        fc_outgoing_cut(o, 0, 0);
+    }
+    return -1;
+}
+
+static int
+send_reply(WorkerEndObject *end, struct fc_job *job, unsigned kind,
+           fc_outgoing *o, bool last)
+{
+    unsigned count;
+    const struct fc_part *parts = fc_outgoing_parts(o, &count);
+    if (parts == NULL) {
+        return -1;
+    }
+    struct fc_responder *w = &end->responder;
+    uint64_t size = fc_parts_size(parts, count);
+    fc_returns_collect(&end->returns, &w->blocks);
+    if (last) {
+        fc_responder_leave(w);
+    }
+    PyThreadState *ts = NULL;
+    if (size >= DETACH_FROM
+        || !fc_producer_fits(&w->replies, (uint32_t)size)) {
+        ts = PyEval_SaveThread();
+    }
+    int error =
+        fc_responder_reply(w, job, (uint16_t)kind, parts, count, !last);
+    if (ts != NULL) {
+        PyEval_RestoreThread(ts);
+    }
+    if (error != 0 && error != ESRCH) {
+        errno = error;
+        PyErr_SetFromErrno(PyExc_OSError);
+        return -1;
+    }
+    return 0;
+}
+
+/* --- a task --------------------------------------------------------------------------- */
+
+/* Answer a request.  0, or -1 where the worker has to end. */
+static int
+answer(fc_state *st, WorkerEndObject *end, struct fc_job *job, bool lost,
+       bool last)
+{
+    PyObject *fn = NULL, *args = NULL, *kwargs = NULL;
+    PyObject *result = NULL;
+    unsigned kind = FC_REPLY_RESULT;
+    int status;
+    if (lost) {
+        PyErr_NoMemory();
+        status = -1;
+    }
+    else {
+        status = read_call(st, end, job, &fn, &args, &kwargs);
+    }
+    fc_responder_done(&end->responder, job);
+    if (status < 0) {
+        kind = FC_REPLY_UNREADABLE;
+    }
+    else {
+        result = PyObject_Call(fn, args, kwargs);
+        if (result == NULL) {
+            kind = FC_REPLY_EXCEPTION;
+        }
+        PyObject *raised = result == NULL ? fc_exception_take() : NULL;
+        Py_DECREF(fn);
+        Py_DECREF(args);
+        Py_XDECREF(kwargs);
+        if (raised != NULL) {
+            fc_exception_restore(raised);
+        }
+    }
+    fc_outgoing o;
+    fc_outgoing_init(&o);
+    status = 0;
+    if (kind == FC_REPLY_RESULT && fc_object_put(st, &o, result) < 0) {
+        fc_outgoing_cut(&o, 0, 0);
+        kind = FC_REPLY_EXCEPTION;
+    }
+    if (kind != FC_REPLY_RESULT) {
+        status = put_exception(st, &o);
+    }
+    if (status == 0) {
+        status = send_reply(end, job, kind, &o, last);
+    }
+    fc_outgoing_clear(&o);
+    Py_XDECREF(result);
+    return status;
+}
+
+/* --- the loop ---------------------------------------------------------------------------- */
+
+/* Wait for a request.  As fc_responder_idle(). */
+static int
+wait_for_request(WorkerEndObject *end)
+{
+    struct fc_responder *w = &end->responder;
+    fc_returns_collect(&end->returns, &w->blocks);
+    PyThreadState *ts = PyEval_SaveThread();
+    int error = fc_responder_linger(w) ? 0 : fc_responder_idle(w);
+    PyEval_RestoreThread(ts);
+    return error;
+}
+
+static PyObject *
+raise_errno(int error)
+{
+    if (error == EBADMSG) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "the shared memory of the process pool is damaged");
+        return NULL;
+    }
+    errno = error;
+    return PyErr_SetFromErrno(PyExc_OSError);
+}
+
+/* serve(tasks): answer requests until the pool closes, its process is gone or
+ * so many have been answered (0: no limit). */
+static PyObject *
+end_serve(PyObject *self, PyObject *arg)
+{
+    WorkerEndObject *end = (WorkerEndObject *)self;
+    fc_state *st = fc_state_of_exact(Py_TYPE(self));
+    unsigned long tasks = PyLong_AsUnsignedLong(arg);
+    if (tasks == (unsigned long)-1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    struct fc_responder *w = &end->responder;
+    fc_responder_ready(w);
+    for (;;) {
+        struct fc_job job;
+        if (PyErr_CheckSignals() < 0) {
+            return NULL;
+        }
+        if (atomic_load_explicit(&end->interrupted, memory_order_relaxed)) {
+            Py_RETURN_NONE;
+        }
+        int error = fc_responder_take(w, &job);
+        while (error == EINTR) {
+            if (PyErr_CheckSignals() < 0) {
+                return NULL;
+            }
+            error = fc_responder_fetch(w, &job);
+        }
+        switch (error) {
+        case EAGAIN:
+            error = wait_for_request(end);
+            if (error == ESHUTDOWN) {
+                fc_responder_leave(w);
+                Py_RETURN_NONE;
+            }
+            break;
+        case 0:
+        case ENOMEM: {
+            bool last = tasks == 1;
+            tasks -= tasks > 0;
+            if (answer(st, end, &job, error == ENOMEM, last) < 0) {
+                return NULL;
+            }
+            if (last) {
+                Py_RETURN_NONE;
+            }
+            error = 0;
+            break;
+        }
+        default:
+            break;
+        }
+        if (error == ESRCH) {
+            Py_RETURN_NONE;
+        }
+        if (error != 0 && error != EINTR) {
+            return raise_errno(error);
+        }
+    }
+}
+
+/* interrupt(): leave after the task that runs. */
+static PyObject *
+end_interrupt(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    atomic_store_explicit(&((WorkerEndObject *)self)->interrupted, true,
+                          memory_order_relaxed);
+    Py_RETURN_NONE;
+}
+
+/* --- the type ------------------------------------------------------------------------------ */
+
+static PyMethodDef end_methods[] = {
+    {"serve", end_serve, METH_O, NULL},
+    {"interrupt", end_interrupt, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+PyDoc_STRVAR(end_doc,
+"WorkerEnd(fd, seat, ring_fd)\n--\n\n"
+"A worker's end of a process pool: segment, seat and bell.");
+
+static PyType_Slot end_slots[] = {
+    {Py_tp_doc, (void *)end_doc},
+    {Py_tp_new, end_tp_new},
+    {Py_tp_dealloc, end_tp_dealloc},
+    {Py_tp_traverse, end_tp_traverse},
+    {Py_tp_clear, end_tp_clear},
+    {Py_tp_methods, end_methods},
+    {0, NULL},
+};
+
+static PyType_Spec end_spec = {
+    .name = "futures_c._native.WorkerEnd",
+    .basicsize = sizeof(WorkerEndObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC
+             | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = end_slots,
+};
+
+int
+fc_worker_end_init(PyObject *module, fc_state *st)
+{
+    st->worker_end_type = (PyTypeObject *)PyType_FromModuleAndSpec(
+        module, &end_spec, NULL);
+    return st->worker_end_type == NULL
+               ? -1
+               : PyModule_AddObjectRef(module, "WorkerEnd",
+                                       (PyObject *)st->worker_end_type);
+}
