@@ -464,8 +464,8 @@ class _ExecutorManagerThread(threading.Thread):
                 executor._cancel_pending_futures = False
                 # A worker that is being started gets the call that it was
                 # started for, as with the standard module.
-                starting = self.hub.starting()
-                for future in self.hub.pending(False)[starting:]:
+                expected = self.hub.expected()
+                for future in self.hub.pending(False)[expected:]:
                     future.cancel()
 
     def join_executor_internals(self) -> None:

@@ -126,6 +126,21 @@ fc_hub_starting(struct fc_hub *hub)
     return count;
 }
 
+uint32_t
+fc_hub_expected(struct fc_hub *hub)
+{
+    struct fc_segment *s = &hub->requester.segment;
+    uint32_t count = 0;
+    for (uint32_t seat = 0; seat < hub->seats_used; seat++) {
+        count += hub->requester.workers[seat].open
+                 && atomic_load_explicit(&s->seats[seat].served,
+                                         memory_order_relaxed)
+                        == 0
+                 && !fc_idle_is(s, seat);
+    }
+    return count;
+}
+
 bool
 fc_hub_wants_worker(struct fc_hub *hub, uint64_t others)
 {

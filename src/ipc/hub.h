@@ -74,6 +74,9 @@ bool fc_hub_wants_worker(struct fc_hub *hub, uint64_t others);
 /* How many workers were started and have not come yet. */
 uint32_t fc_hub_starting(struct fc_hub *hub);
 
+/* How many workers are about to take their first request. */
+uint32_t fc_hub_expected(struct fc_hub *hub);
+
 /* --- results ------------------------------------------------------------------ */
 
 /* Whether any worker has said something.  Without the lock, which it takes. */

@@ -43,6 +43,15 @@ fc_idle_leave(struct fc_segment *s, uint32_t seat)
                               memory_order_relaxed);
 }
 
+bool
+fc_idle_is(const struct fc_segment *s, uint32_t seat)
+{
+    return (atomic_load_explicit(&s->header->idle[seat / 64],
+                                 memory_order_relaxed)
+            & bit_of(seat))
+           != 0;
+}
+
 uint32_t
 fc_idle_count(const struct fc_segment *s)
 {

@@ -27,6 +27,9 @@
 void fc_idle_enter(struct fc_segment *s, uint32_t seat);
 void fc_idle_leave(struct fc_segment *s, uint32_t seat);
 
+/* Whether this seat counts as idle. */
+bool fc_idle_is(const struct fc_segment *s, uint32_t seat);
+
 /* How many workers are idle.  A number for decisions: it may have changed. */
 uint32_t fc_idle_count(const struct fc_segment *s);
 

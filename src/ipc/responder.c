@@ -229,6 +229,11 @@ fc_responder_take(struct fc_responder *w, struct fc_job *job)
         return error;
     }
     FC_KILL_POINT();
+    if (!w->served) {
+        w->served = true;
+        atomic_store_explicit(&w->segment.seats[w->seat].served, 1,
+                              memory_order_relaxed); /* a number to know */
+    }
     if (w->unrung) {
         error = ring_if_unread(w);
         if (error != 0) {

@@ -27,6 +27,7 @@ struct fc_responder {
     int64_t balance; /* blocks that have come, less those that have gone */
     int ring;        /* of the bell */
     bool idle;       /* counted as idle */
+    bool served;     /* has taken a request */
     bool unrung;     /* a reply was published, and the bell not rung for it */
     int parent;      /* fc_process_watch() of the parent, or -1 */
     pid_t parent_pid, first_parent;

@@ -123,6 +123,7 @@ struct fc_seat {
     struct fc_stream_state streams[2]; /* by enum fc_direction */
     _Alignas(FC_LINE) _Atomic(uint32_t) signal; /* idle.c: parked on */
     _Atomic(uint32_t) state;  /* enum fc_seat_state */
+    _Atomic(uint32_t) served; /* it has taken a request */
     _Atomic(uint64_t) window; /* blocks.c: bytes of its window in use */
 };
 

@@ -234,13 +234,13 @@ hub_wants_worker(PyObject *self, PyObject *Py_UNUSED(ignored))
 }
 
 static PyObject *
-hub_starting(PyObject *self, PyObject *Py_UNUSED(ignored))
+hub_expected(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
     HubObject *hub = (HubObject *)self;
     fc_hub_enter(hub);
-    uint32_t starting = fc_hub_starting(hub->hub);
+    uint32_t expected = fc_hub_expected(hub->hub);
     fc_hub_exit(hub);
-    return PyLong_FromUnsignedLong(starting);
+    return PyLong_FromUnsignedLong(expected);
 }
 
 bool
@@ -447,7 +447,7 @@ static PyMethodDef hub_methods[] = {
     {"close_seat", hub_close_seat, METH_O, NULL},
     {"has_left", hub_has_left, METH_O, NULL},
     {"wants_worker", hub_wants_worker, METH_NOARGS, NULL},
-    {"starting", hub_starting, METH_NOARGS, NULL},
+    {"expected", hub_expected, METH_NOARGS, NULL},
     {"attend", hub_attend, METH_NOARGS, NULL},
     {"listen", hub_listen, METH_NOARGS, NULL},
     {"silence", hub_silence, METH_NOARGS, NULL},

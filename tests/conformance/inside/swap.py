@@ -27,6 +27,8 @@ from importlib import import_module
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
 
+from futures_c_conformance.target import TARGET
+
 STANDARD = "concurrent.futures"
 PARTS = ("_base", "thread", "process", "interpreter")
 
@@ -36,12 +38,14 @@ replaced: dict[str, object] = {}
 #: What the swap has to replace, unless it is the identity.
 NEEDED = (
     "concurrent.futures.Future",
+    "concurrent.futures.ProcessPoolExecutor",
     "concurrent.futures.ThreadPoolExecutor",
     "concurrent.futures.as_completed",
     "concurrent.futures.wait",
     "concurrent.futures._base.Future",
     "concurrent.futures._base.as_completed",
     "concurrent.futures._base.wait",
+    "concurrent.futures.process.ProcessPoolExecutor",
     "concurrent.futures.thread.ThreadPoolExecutor",
 )
 
@@ -51,23 +55,46 @@ class _Loader(SourceFileLoader):
 
     def exec_module(self, module: ModuleType) -> None:
         super().exec_module(module)
-        from futures_c_conformance.target import TARGET
+        if _TargetLoader.loading:
+            _TargetLoader.deferred = True
+        else:
+            replace(module, TARGET)
 
-        replace(module, TARGET)
+
+class _TargetLoader(SourceFileLoader):
+    """Load the module under test where it comes first.
+
+    A spawned worker unpickles a function of ours before anything else.  What we
+    import from the standard package then is still the standard one; the names
+    are replaced when we are loaded.
+    """
+
+    loading = deferred = False
+
+    def exec_module(self, module: ModuleType) -> None:
+        _TargetLoader.loading = True
+        try:
+            super().exec_module(module)
+        finally:
+            _TargetLoader.loading = False
+        if _TargetLoader.deferred:
+            _TargetLoader.deferred = False
+            replace(sys.modules[STANDARD], TARGET)
 
 
 class _Finder:
-    """Find `concurrent.futures` where it is, to be loaded by `_Loader`."""
+    """Find both packages where they are, to be loaded by the loaders above."""
 
     @staticmethod
     def find_spec(
         name: str, path: Sequence[str] | None, target: ModuleType | None = None, /
     ) -> ModuleSpec | None:
-        if name != STANDARD:
+        loaders = {TARGET: _TargetLoader, STANDARD: _Loader}
+        if name not in loaders:
             return None
         spec = PathFinder.find_spec(name, path, target)
         if spec is not None and spec.origin is not None:
-            spec.loader = _Loader(name, spec.origin)
+            spec.loader = loaders[name](name, spec.origin)
         return spec
 
 
