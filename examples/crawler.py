@@ -23,9 +23,9 @@ How to read it: `Crawler.pages` is the heart. It uses the pool in two ways:
   fills the pool up again.
 
 The work on one page is `Crawler.visit`; it runs in the pool's threads. How
-addresses and HTML are read stands in ``webpage.py`` beside this file.
-Everything else, the set of known addresses included, is touched by the main
-thread alone and so needs no lock.
+addresses and HTML are read stands in ``webpage.py`` beside this file, argument
+types and the progress bar in ``commands.py``. Everything else, the set of known
+addresses included, is touched by the main thread alone and so needs no lock.
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ import hashlib
 import importlib
 import json
 import os
-import resource
 import signal
 import sys
 import threading
@@ -46,20 +45,15 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from email.message import Message
 from itertools import islice
-from pathlib import Path
 from types import ModuleType
 from typing import IO, Any
 from urllib.parse import urljoin
 from urllib.robotparser import RobotFileParser
 
 import requests
+from commands import Progress, peak_memory, positive, seconds
 from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError
 from webpage import HTML_TYPES, decode, normalize, parse_page, site_of
-
-try:
-    from tqdm import tqdm
-except ImportError:  # The progress bar is a comfort, not a need.
-    tqdm = None
 
 # Answers and failures that may be different a moment later.
 RETRY_STATUS = {429, 500, 502, 503, 504}
@@ -389,12 +383,7 @@ class Report:
         self.cpu = time.process_time()
         self.pages = self.errors = self.bytes = 0
         self.page_cpu = 0.0
-        self.bar = None
-        if tqdm:
-            # Unless told otherwise, tqdm makes a lock between processes.
-            tqdm.set_lock(threading.RLock())
-            # disable=None means: show nothing unless stderr is a terminal.
-            self.bar = tqdm(unit=" pages", disable=None)
+        self.progress = Progress("pages")
 
     def add(self, page: Page) -> None:
         """Write one page; the line is on its way before this returns."""
@@ -406,23 +395,13 @@ class Report:
         if page.error:
             self.errors += 1
             origin = f" (linked from {page.source})" if page.source else ""
-            self.say(f"{page.url}: {page.error}{origin}")
-        if self.bar is not None and not self.bar.disable:
-            self.bar.total = min(self.crawler.known, self.crawler.max_pages)
-            self.bar.set_postfix(errors=self.errors, refresh=False)
-            self.bar.update()
-
-    def say(self, text: str) -> None:
-        """Print a line for people without breaking the progress bar."""
-        if self.bar is not None:
-            self.bar.write(text, file=sys.stderr)
-        else:
-            print(text, file=sys.stderr)
+            self.progress.say(f"{page.url}: {page.error}{origin}")
+        known = min(self.crawler.known, self.crawler.max_pages)
+        self.progress.advance(self.errors, known)
 
     def close(self, interrupted: bool) -> dict[str, Any]:
         """End the progress bar, print the summary and return its figures."""
-        if self.bar is not None:
-            self.bar.close()
+        self.progress.close()
         seconds = time.perf_counter() - self.started
         cpu = time.process_time() - self.cpu
         figures = {
@@ -448,33 +427,6 @@ class Report:
             file=sys.stderr,
         )
         return figures
-
-
-def peak_memory() -> int:
-    """Return the most memory that this process has had, in bytes."""
-    # The figure of getrusage would do, if Linux did not let it begin with
-    # that of the process that started this one.
-    with contextlib.suppress(OSError, IndexError):
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-        return int(status.split("VmHWM:")[1].split()[0]) * 1024
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024
-
-
-def positive(text: str) -> int:
-    """Argument type: a whole number above zero."""
-    number = int(text)
-    if number <= 0:
-        raise argparse.ArgumentTypeError(f"{text} is not above zero")
-    return number
-
-
-def seconds(text: str) -> float:
-    """Argument type: seconds."""
-    number = float(text)
-    if not 0 <= number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds")
-    return number
 
 
 def start_address(text: str) -> str:

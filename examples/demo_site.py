@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Serve the standard library's documentation, as pydoc renders it.
 
-    python demo_site.py [--port 8000] [--modules 300]
+    python demo_site.py [--port 8000] [--modules 300] [--images FOLDER]
 
 A site of real pages to try the crawler on when there is no network: a few
-hundred pages of very different sizes, each with links to others. All of it is
-rendered before the first request, so that serving costs next to nothing and
+hundred pages of very different sizes, each with links to others. With
+``--images`` there is a page /images/, too, to try the image pipeline on: it
+links to the files of a folder, and no other page links to it. All of the site
+is made before the first request, so that serving costs next to nothing and
 does not disturb what is measured beside it. The first line of output is the
 address of the site.
 """
@@ -15,13 +17,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import importlib
+import mimetypes
 import pkgutil
 import pydoc
 import re
 import sys
 import warnings
 from html import escape
-from urllib.parse import unquote
+from pathlib import Path
+from urllib.parse import quote, unquote
 
 # Modules that do something when they are imported, need a screen, belong to
 # tests, or are leaving; and the hundred pages of encodings, all alike.
@@ -82,6 +86,28 @@ def render_site(most: int) -> dict[str, bytes]:
     return {path: page.encode("utf-8", "replace") for path, page in site.items()}
 
 
+def answers_of_site(modules: int) -> dict[str, bytes]:
+    """Return the answers with the pages of so many modules, by path."""
+    html = "text/html; charset=utf-8"
+    site = render_site(modules)
+    return {path: answer("200 OK", html, page) for path, page in site.items()}
+
+
+def answers_of_images(folder: Path) -> dict[str, bytes]:
+    """Return the answers with the files of a folder and a page of links to them."""
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    items = "".join(
+        f'<li><a href="{quote(path.name)}">{escape(path.name)}</a></li>'
+        for path in files
+    )
+    page = f"<!doctype html><title>Images</title><ul>{items}</ul>".encode()
+    answers = {"/images/": answer("200 OK", "text/html; charset=utf-8", page)}
+    for path in files:
+        kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        answers[f"/images/{path.name}"] = answer("200 OK", kind, path.read_bytes())
+    return answers
+
+
 def answer(status: str, kind: str, body: bytes) -> bytes:
     """Return a whole HTTP answer."""
     head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\n"
@@ -111,10 +137,8 @@ class Connection(asyncio.Protocol):
             self.transport.write(self.answers.get(path, self.NOT_FOUND))
 
 
-async def serve(site: dict[str, bytes], port: int) -> None:
-    """Serve the site on the loopback address for ever."""
-    html = "text/html; charset=utf-8"
-    answers = {path: answer("200 OK", html, page) for path, page in site.items()}
+async def serve(answers: dict[str, bytes], port: int) -> None:
+    """Serve the answers on the loopback address for ever."""
     server = await asyncio.get_running_loop().create_server(
         lambda: Connection(answers), "127.0.0.1", port, backlog=512
     )
@@ -127,12 +151,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Serve pydoc's pages.")
     parser.add_argument("--port", type=int, default=0, help="0 takes any free one")
     parser.add_argument("--modules", type=int, default=300, help="at most so many")
+    parser.add_argument("--images", type=Path, help="a folder to serve, too")
     options = parser.parse_args()
-    site = render_site(options.modules)
-    size = sum(map(len, site.values()))
-    print(f"{len(site)} pages, {size / 1e6:.1f} MB", file=sys.stderr)
+    answers = answers_of_site(options.modules)
+    if options.images:
+        answers |= answers_of_images(options.images)
+    size = sum(map(len, answers.values()))
+    print(f"{len(answers)} answers, {size / 1e6:.1f} MB", file=sys.stderr)
     try:
-        asyncio.run(serve(site, options.port))
+        asyncio.run(serve(answers, options.port))
     except KeyboardInterrupt:
         pass
 
