@@ -12,9 +12,9 @@ import json
 import sys
 from typing import Any
 
+from .families import FAMILIES
 from .machine import describe_python
 from .meter import Meter, Skip
-from .rivals import RIVALS
 from .scenarios import SCENARIOS
 
 
@@ -41,7 +41,8 @@ def measure(scenario_name: str, rival_name: str, quick: bool) -> dict[str, Any]:
     meter = Meter(quick=quick)
     faulthandler.dump_traceback_later(scenario.timeout, exit=True)
     try:
-        value, values = scenario.measure(RIVALS[rival_name](), meter)
+        rival = FAMILIES[scenario.family].rivals[rival_name]
+        value, values = scenario.measure(rival(), meter)
     except Skip as reason:
         return {"skipped": str(reason)}
     finally:

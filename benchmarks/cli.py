@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 from . import report
+from .families import FAMILIES, Family
 from .results import Results
-from .rivals import RIVALS
 from .runner import BenchmarkError, Progress, describe, run
 from .scenarios import SCENARIOS
 
@@ -26,14 +26,22 @@ def parser() -> argparse.ArgumentParser:
         "scenarios",
         nargs="*",
         metavar="SCENARIO",
-        help="which to run, see --list (default: all)",
+        help="which to run, see --list, or a whole family: "
+        + ", ".join(FAMILIES)
+        + " (default: all)",
     )
     made.add_argument("--list", action="store_true", help="list the scenarios and end")
     made.add_argument(
         "--rivals",
-        default=",".join(RIVALS),
         metavar="A,B",
-        help="who takes part (default: %(default)s)",
+        help="who takes part (default: "
+        + "; ".join(f"{f.name}: {','.join(f.rivals)}" for f in FAMILIES.values())
+        + ")",
+    )
+    made.add_argument(
+        "--large",
+        action="store_true",
+        help="with those that take gigabytes; named ones run in any case",
     )
     made.add_argument(
         "--processes",
@@ -95,36 +103,64 @@ def draw(results: Results, path: Path) -> None:
         print(f"plot: {path}")
 
 
-def choose(options: argparse.Namespace) -> tuple[list[str], list[str]]:
-    """Return the scenarios and rivals that were asked for, or exit with a text."""
-    scenarios = options.scenarios or list(SCENARIOS)
-    rivals = [name for name in options.rivals.split(",") if name]
-    for name in scenarios:
-        if name not in SCENARIOS:
+def choose(options: argparse.Namespace) -> dict[str, list[str]]:
+    """Return the scenarios that were asked for, by family, or exit with a text."""
+    chosen: dict[str, list[str]] = {}
+    for name in options.scenarios or FAMILIES:
+        if name in FAMILIES:
+            found = FAMILIES[name].scenarios(options.large)
+            chosen.setdefault(name, []).extend(scenario.name for scenario in found)
+        elif name in SCENARIOS:
+            chosen.setdefault(SCENARIOS[name].family, []).append(name)
+        else:
             sys.exit(f"there is no scenario {name!r}; --list shows them")
-    for name in rivals:
-        if name not in RIVALS:
-            sys.exit(f"there is no rival {name!r}; there are {', '.join(RIVALS)}")
-    return scenarios, rivals
+    if options.output and len(chosen) > 1:
+        sys.exit("--output is one file, and each family needs its own: name one family")
+    return {family: list(dict.fromkeys(names)) for family, names in chosen.items()}
+
+
+def choose_rivals(options: argparse.Namespace, family: Family) -> list[str]:
+    """Return those who take part in a family's run, or exit with a text."""
+    if options.rivals is None:
+        return list(family.rivals)
+    names = [name for name in options.rivals.split(",") if name]
+    known = dict.fromkeys(name for f in FAMILIES.values() for name in f.rivals)
+    for name in names:
+        if name not in known:
+            sys.exit(f"there is no rival {name!r}; there are {', '.join(known)}")
+    return [name for name in names if name in family.rivals]
 
 
 def measure(options: argparse.Namespace) -> int:
-    """Run, print, store and draw; return the exit code."""
-    scenarios, rivals = choose(options)
-    processes = options.processes or (1 if options.quick else 5)
+    """Measure each family that was asked for; return the exit code."""
+    chosen = choose(options)
+    rivals = {name: choose_rivals(options, FAMILIES[name]) for name in chosen}
     try:
         found = describe(options.python)
     except BenchmarkError as error:
         sys.exit(f"{options.python} cannot run the benchmarks: {error}")
-    if "futures_c" in rivals and found["futures_c"] is None:
+    ours = any("futures_c" in names for names in rivals.values())
+    if ours and found["futures_c"] is None:
         sys.exit(
             f"futures_c does not import here ({found['futures_c_error']}); "
             "install it (pip install .) or leave it out with --rivals"
         )
+    failed = [
+        measure_family(options, family, chosen[family], rivals[family])
+        for family in chosen
+        if rivals[family]
+    ]
+    return 1 if any(failed) else 0
+
+
+def measure_family(
+    options: argparse.Namespace, family: str, scenarios: list[str], rivals: list[str]
+) -> bool:
+    """Run, print, store and draw; say if anything failed."""
     results = run(
         scenarios,
         rivals,
-        processes=processes,
+        processes=options.processes or (1 if options.quick else 5),
         quick=options.quick,
         python=options.python,
         progress=tell,
@@ -132,7 +168,8 @@ def measure(options: argparse.Namespace) -> int:
     if sys.stderr.isatty():
         print("\r\033[K", end="", file=sys.stderr, flush=True)
     print(report.full(results))
-    name = f"{results.python['name']}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+    name = f"{family}-{results.python['name']}-{stamp}"
     if options.quick:
         name += "-quick"
     output = options.output or RESULTS / f"{name}.json"
@@ -140,7 +177,7 @@ def measure(options: argparse.Namespace) -> int:
     print(f"\nraw: {output}")
     if not options.no_plot:
         draw(results, output.with_suffix(".png"))
-    return 1 if any(sample.error for sample in results.samples) else 0
+    return any(sample.error for sample in results.samples)
 
 
 def main(arguments: list[str] | None = None) -> int:

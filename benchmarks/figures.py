@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .results import Results, Summary
+from .scenarios.process_table import METHODS
 
 
 @dataclass(frozen=True)
@@ -12,10 +13,10 @@ class Figure:
     """One row: what is looked up, and the two marks it is held against.
 
     Looked up is the ratio against the standard module, or with `own` the value
-    of futures_c, or with `base` that value against the one in the scenario
-    `base`.  With `ceiling` it must not exceed the marks, otherwise it must
-    reach them.  With `always` the worst process has to meet `at_least`, not
-    the median.
+    of futures_c, with `extra` what it noted beside it, or with `base` that value
+    against the one in the scenario `base`.  With `ceiling` it must not exceed
+    the marks, otherwise it must reach them.  With `always` the worst process has
+    to meet `at_least`, not the median.
     """
 
     title: str
@@ -24,6 +25,7 @@ class Figure:
     aim: float
     own: bool = False
     base: str | None = None
+    extra: str | None = None
     unit: str = "x"
     ceiling: bool = False
     always: bool = False
@@ -33,7 +35,7 @@ class Figure:
         if self.base:
             return results.growth(self.scenario, self.base)
         if self.own:
-            return results.summary(self.scenario, "futures_c")
+            return results.summary(self.scenario, "futures_c", self.extra)
         return results.ratio(self.scenario)
 
     def verdict(self, found: Summary) -> str:
@@ -95,4 +97,55 @@ FIGURES = [
         ceiling=True,
     ),
     Figure("free-threaded: 2 workers against 1", "scaling", 1.6, 1.9, own=True),
+    *(
+        Figure(
+            f"processes, bulk submit + result, {method}", f"proc-bulk-{method}", 30, 70
+        )
+        for method in METHODS
+    ),
+    Figure("processes, map, chunksize 1", "proc-map-1", 40, 80),
+    Figure("processes, map of 10^6, against the best chunksize", "proc-map", 1, 2),
+    *(
+        Figure(f"processes, ping-pong, {method}", f"proc-ping-pong-{method}", 10, 40)
+        for method in METHODS
+    ),
+    Figure("processes, 10 MB bytes there and back", "proc-bytes-10M", 3, 5),
+    Figure("processes, 100 MB array there and back", "proc-array-100M", 3, 6),
+    *(
+        Figure(
+            f"pool start, one task, shutdown, {method}", f"proc-start-{method}", 1, 1.5
+        )
+        for method in METHODS
+    ),
+    Figure(
+        "mixed durations against the best schedule",
+        "proc-mixed",
+        1.05,
+        1.02,
+        own=True,
+        ceiling=True,
+    ),
+    # What the system counts for a thread that only sleeps is not nothing.
+    Figure(
+        "idle pool, CPU time per second",
+        "proc-idle",
+        1e6,
+        1e5,
+        own=True,
+        unit="ns",
+        ceiling=True,
+    ),
+    Figure(
+        "idle pool, wake-ups per second",
+        "proc-idle",
+        1,
+        0,
+        own=True,
+        extra="wakeups",
+        unit="wake-ups",
+        ceiling=True,
+    ),
 ]
+
+# Held against the worst row of a run of process pools.
+NEVER_SLOWER = Figure("against the fastest other", "", 1, 3)

@@ -35,7 +35,13 @@ class Meter:
     quick: bool = False
     extra: dict[str, float] = field(default_factory=dict)
 
-    def repeat(self, body: Callable[[], float]) -> list[float]:
+    def repeat(
+        self,
+        body: Callable[[], float],
+        *,
+        seconds: float = FULL_SECONDS,
+        at_least: int = FULL_AT_LEAST,
+    ) -> list[float]:
         """Return what `body` measured, once per repetition after a warm-up.
 
         The collector stays enabled, as users have it.  It runs to its end
@@ -45,8 +51,8 @@ class Meter:
         if self.quick:
             return [body()]
         values: list[float] = []
-        end = perf_counter() + FULL_SECONDS
-        while len(values) < FULL_AT_LEAST or (
+        end = perf_counter() + seconds
+        while len(values) < at_least or (
             len(values) < FULL_AT_MOST and perf_counter() < end
         ):
             gc.collect()

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from .figures import FIGURES
+from .figures import FIGURES, NEVER_SLOWER
 from .results import Results, Sample, Summary
-from .rivals import RIVALS
 from .scenarios import SCENARIOS, Scenario
 
 # Above this load average, per core, the machine does other people's work.
@@ -65,7 +64,14 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _rivals(results: Results) -> list[str]:
-    return [name for name in RIVALS if name in results.settings["rivals"]]
+    """Return the rivals that have a place in the run, in their usual order."""
+    taking_part = {
+        rival
+        for scenario in _scenarios(results)
+        for rival in scenario.rivals
+        if rival in results.settings["rivals"]
+    }
+    return [name for name in results.family.rivals if name in taking_part]
 
 
 def _scenarios(results: Results) -> list[Scenario]:
@@ -78,9 +84,9 @@ def overview(results: Results) -> str:
     """Return the table of all scenarios."""
     rivals = _rivals(results)
     compare = {"futures_c", "standard"} <= set(rivals)
-    header = ["scenario", "per", *(RIVALS[name].label for name in rivals)]
+    header = ["scenario", "per", *(results.family.label(name) for name in rivals)]
     if compare:
-        header.append("against standard")
+        header += ["against standard", "against the fastest other"]
     rows = []
     for scenario in _scenarios(results):
         row = [scenario.name, scenario.per]
@@ -90,13 +96,22 @@ def overview(results: Results) -> str:
             row.append(text or problem(results.problem(scenario.name, name)))
         if compare:
             row.append(amount(results.ratio(scenario.name), "x"))
+            row.append(_against_fastest(results, scenario.name))
         rows.append(row)
     return table(header, rows)
 
 
+def _against_fastest(results: Results, scenario: str) -> str:
+    found = results.against_fastest(scenario)
+    best = results.fastest(scenario)
+    if found is None or best is None:
+        return ""
+    return f"{significant(found.median)}x {results.family.label(best)}"
+
+
 def backlog(results: Results) -> str:
     """Return the memory that each backlog added, per task and rival."""
-    rivals = [name for name in _rivals(results) if name != "loop"]
+    rivals = [name for name in _rivals(results) if name not in results.family.floors]
     rows = []
     for scenario in _scenarios(results):
         # A smaller backlog fits into what the allocator already holds.
@@ -109,8 +124,36 @@ def backlog(results: Results) -> str:
     if not rows:
         return ""
     return table(
-        ["memory per pending task", *(RIVALS[name].label for name in rivals)], rows
+        ["memory per pending task", *(results.family.label(name) for name in rivals)],
+        rows,
     )
+
+
+# What scenarios note beside their values, and how it is written.
+EXTRAS = {
+    "wakeups": "wake-ups per second",
+    "chunksize": "chunksize that was found to be the best",
+}
+
+
+def extras(results: Results) -> str:
+    """Return the table of what is no time: wake-ups, and a chunksize."""
+    rivals = [name for name in _rivals(results) if name not in results.family.floors]
+    rows = []
+    for scenario in _scenarios(results):
+        for extra, title in EXTRAS.items():
+            found = [results.summary(scenario.name, name, extra) for name in rivals]
+            if any(found):
+                cells = [amount(cell, "").strip() for cell in found]
+                rows.append([f"{scenario.name}: {title}", *cells])
+    if not rows:
+        return ""
+    return table(["also", *(results.family.label(name) for name in rivals)], rows)
+
+
+def _mark(value: float, unit: str) -> str:
+    divisor, name = scale(value, unit)
+    return f"{value / divisor:g}{'' if name == 'x' else ' '}{name}"
 
 
 def figures(results: Results) -> str:
@@ -121,20 +164,26 @@ def figures(results: Results) -> str:
         if figure.scenario not in results.settings["scenarios"]:
             continue
         bound = "at most " if figure.ceiling else ""
-        suffix = "x" if figure.unit == "x" else f" {scale(1, figure.unit)[1]}"
         found = figure.value(results)
         rows.append(
             [
                 figure.title,
-                f"{bound}{figure.at_least:g}{suffix}"
+                f"{bound}{_mark(figure.at_least, figure.unit)}"
                 + (" always" if figure.always else ""),
-                f"{figure.aim:g}{suffix}",
+                _mark(figure.aim, figure.unit),
                 amount(found, figure.unit) or "not measured",
                 figure.verdict(found) if found and not quick else "",
             ]
         )
     if not rows:
         return ""
+    slowest = results.slowest_row()
+    if slowest and results.settings.get("family") == "processes":
+        scenario, ratio = slowest
+        title = f"against the fastest other, worst row ({scenario})"
+        verdict = "" if quick else NEVER_SLOWER.verdict(ratio)
+        marks = [f"{NEVER_SLOWER.at_least:g}x", f"{NEVER_SLOWER.aim:g}x"]
+        rows.append([title, *marks, amount(ratio, "x"), verdict])
     return table(["figure to reach", "at least", "aim", "measured", ""], rows)
 
 
@@ -182,7 +231,12 @@ def warnings(results: Results) -> list[str]:
 
 def full(results: Results) -> str:
     """Return everything that a run prints."""
-    parts = [conditions(results), overview(results), backlog(results)]
+    parts = [
+        conditions(results),
+        overview(results),
+        backlog(results),
+        extras(results),
+    ]
     if "futures_c" in results.settings["rivals"]:
         parts.append(figures(results))
     parts += [f"note: {warning}" for warning in warnings(results)]

@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from .families import FAMILIES, Family
 from .scenarios import SCENARIOS
 
 SCHEMA = 1
@@ -57,6 +58,11 @@ class Results:
     settings: dict[str, Any]
     samples: list[Sample] = field(default_factory=list)
 
+    @property
+    def family(self) -> Family:
+        """Whose scenarios these are; runs stored without it are of threads."""
+        return FAMILIES[self.settings.get("family", "threads")]
+
     def by_round(
         self, scenario: str, rival: str, extra: str | None = None
     ) -> dict[int, float]:
@@ -85,6 +91,33 @@ class Results:
         pairs = [(mine[i], theirs[i]) for i in mine if i in theirs]
         # Time beyond a sleep can come out as nothing; a ratio would say nothing.
         return Summary.of(a / b if more else b / a for a, b in pairs if a > 0 and b > 0)
+
+    def fastest(self, scenario: str) -> str | None:
+        """Name the best of the others, the floors left out."""
+        found = {
+            rival: self.summary(scenario, rival)
+            for rival in self.settings["rivals"]
+            if rival != "futures_c" and rival not in self.family.floors
+        }
+        medians = {rival: value.median for rival, value in found.items() if value}
+        if not medians:
+            return None
+        best = max if SCENARIOS[scenario].more_is_better else min
+        return best(medians, key=lambda rival: medians[rival])
+
+    def against_fastest(self, scenario: str) -> Summary | None:
+        """Say how many times better futures_c is than the best of the others."""
+        best = self.fastest(scenario)
+        return self.ratio(scenario, against=best) if best else None
+
+    def slowest_row(self) -> tuple[str, Summary] | None:
+        """Return the scenario that does worst against the best of the others."""
+        rows = [
+            (name, found)
+            for name in self.settings["scenarios"]
+            if (found := self.against_fastest(name))
+        ]
+        return min(rows, key=lambda row: row[1].median, default=None)
 
     def growth(
         self, scenario: str, base: str, rival: str = "futures_c"

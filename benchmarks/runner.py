@@ -12,16 +12,20 @@ from __future__ import annotations
 
 import json
 import os
+import select
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from .families import FAMILIES
 from .machine import ROOT, describe_machine
 from .results import Results, Sample
-from .rivals import RIVALS
 from .scenarios import SCENARIOS, Scenario
 
 # Starts the child with the checkout at the end of the path, so that
@@ -70,23 +74,44 @@ def ask(python: str, request: dict[str, Any], timeout: float) -> dict[str, Any]:
     """Start a child, hand it a request and return its answer."""
     environment = {k: v for k, v in os.environ.items() if k not in DROPPED_VARIABLES}
     command = [python, "-P", "-c", BOOT, str(ROOT), json.dumps(request)]
-    try:
-        child = subprocess.run(
+    # Files, not pipes: a worker that outlives the child would hold a pipe open.
+    with tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
+        child = subprocess.Popen(
             command,
             env=environment,
-            capture_output=True,
-            text=True,
-            timeout=timeout + GRACE_SECONDS,
-            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
         )
-    except subprocess.TimeoutExpired:
-        raise BenchmarkError(f"no answer within {timeout:.0f} s") from None
-    lines = child.stdout.strip().splitlines()
+        try:
+            ended = _ends_within(child, timeout + GRACE_SECONDS)
+        finally:
+            # Nobody has waited for the child yet, so the number is still its own.
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+        if not ended:
+            raise BenchmarkError(f"no answer within {timeout:.0f} s")
+        stdout.seek(0)
+        lines = stdout.read().strip().splitlines()
+        stderr.seek(0)
+        tail = stderr.read().strip()[-2000:]
     if child.returncode != 0 or not lines:
-        tail = child.stderr.strip()[-2000:]
         raise BenchmarkError(f"exit code {child.returncode}\n{tail}")
     answer: dict[str, Any] = json.loads(lines[-1])
     return answer
+
+
+def _ends_within(child: subprocess.Popen[bytes], seconds: float) -> bool:
+    """Wait for a child's end without taking note of it, and say if it came."""
+    descriptor = os.pidfd_open(child.pid)
+    try:
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
+    finally:
+        os.close(descriptor)
 
 
 def describe(python: str = sys.executable) -> dict[str, Any]:
@@ -121,6 +146,7 @@ def run(
     scenarios: Sequence[str] | None = None,
     rivals: Sequence[str] | None = None,
     *,
+    family: str = "threads",
     processes: int = 5,
     quick: bool = False,
     python: str = sys.executable,
@@ -128,13 +154,20 @@ def run(
 ) -> Results:
     """Measure scenarios with rivals and return all samples.
 
-    `scenarios` and `rivals` are names, by default all.  `processes` is how
+    `scenarios` and `rivals` are names, by default all of the family.  Named
+    scenarios are of one family, and say which.  `processes` is how
     many fresh processes measure each pair.  `quick` makes the figures worthless
     and the run short.  `python` is the interpreter that is measured.  A pair
     that fails or is skipped leaves a sample that says so, and is not tried again.
     """
-    chosen = [SCENARIOS[name] for name in (scenarios or SCENARIOS)]
-    names = list(rivals or RIVALS)
+    if scenarios:
+        chosen = [SCENARIOS[name] for name in scenarios]
+        family, *others = {scenario.family for scenario in chosen}
+        if others:
+            raise ValueError("the scenarios of a run are of one family")
+    else:
+        chosen = FAMILIES[family].scenarios()
+    names = list(rivals or FAMILIES[family].rivals)
     description = describe(python)
     if not description["python"]["free_threaded"]:
         chosen = [scenario for scenario in chosen if not scenario.free_threaded_only]
@@ -147,6 +180,7 @@ def run(
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "processes": processes,
             "quick": quick,
+            "family": family,
             "scenarios": [scenario.name for scenario in chosen],
             "rivals": names,
         },

@@ -1,4 +1,4 @@
-"""The table of scenarios.
+"""The tables of scenarios: of threads here, of processes in `process_table`.
 
 A scenario is a function that measures one rival in the process it is called
 in, and the parameters for a full and for a quick run.  It returns one value
@@ -7,46 +7,12 @@ per repetition; `Scenario.measure` takes their median.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from statistics import median
-from typing import Any
-
-from ..meter import Meter
-from ..rivals import Rival
 from . import backlog, latency, throughput
+from .process_table import PROCESS_TABLE
+from .scenario import Scenario
 
-EVERYONE = ("futures_c", "standard", "threadpool", "loop")
 POOLS = ("futures_c", "standard", "threadpool")
 OURS = ("futures_c",)
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """One row of the table.
-
-    `unit` says what the values count: "ns" is nanoseconds for what `per`
-    names.  Less is better, unless `more_is_better`.  `timeout` is in seconds
-    and ends a process that hangs.
-    """
-
-    name: str
-    title: str
-    function: Callable[..., list[float]]
-    full: Mapping[str, Any]
-    quick: Mapping[str, Any] = field(default_factory=dict)
-    rivals: tuple[str, ...] = EVERYONE
-    unit: str = "ns"
-    per: str = "task"
-    more_is_better: bool = False
-    free_threaded_only: bool = False
-    timeout: float = 120.0
-
-    def measure(self, rival: Rival, meter: Meter) -> tuple[float, list[float]]:
-        """Measure in this process; return the median and all repetitions."""
-        parameters = {**self.full, **(self.quick if meter.quick else {})}
-        values = self.function(rival, meter, **parameters)
-        return median(values), values
 
 
 def _bulk(workers: int) -> Scenario:
@@ -226,4 +192,6 @@ _TABLE = [
     ),
 ]
 
-SCENARIOS: dict[str, Scenario] = {scenario.name: scenario for scenario in _TABLE}
+SCENARIOS: dict[str, Scenario] = {
+    scenario.name: scenario for scenario in (*_TABLE, *PROCESS_TABLE)
+}
