@@ -465,8 +465,11 @@ class _ExecutorManagerThread(threading.Thread):
                 # A worker that is being started gets the call that it was
                 # started for, as with the standard module.
                 expected = self.hub.expected()
-                for future in self.hub.pending(False)[expected:]:
-                    future.cancel()
+                for future in self.hub.pending(False):
+                    if expected > 0 and not self.hub.is_batch(future):
+                        expected -= 1
+                    else:
+                        future.cancel()
 
     def join_executor_internals(self) -> None:
         """Let the workers leave, and wait for them."""
@@ -688,15 +691,17 @@ class ProcessPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
             if self._hub is not None and self._hub.inherited:
                 self._set_up()
 
-    def _adjust_process_count(self) -> None:
-        """Start a worker if one more call needs it."""
+    def _adjust_process_count(self, calls: int = 1) -> bool:
+        """Start a worker if *calls* more calls need it; say whether it did."""
         hub = self._hub
         processes = self._processes
         if hub is None or processes is None or self._force_shutting_down:
-            return
+            return False
         with self._start_lock:
-            if len(processes) < self._max_workers and hub.wants_worker():
-                _start_worker(self, hub, processes, self._seats)
+            if len(processes) >= self._max_workers or not hub.wants_worker(calls):
+                return False
+            _start_worker(self, hub, processes, self._seats)
+            return True
 
     def _launch_processes(self) -> None:
         """Start all workers."""
@@ -766,6 +771,14 @@ class ProcessPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
             if buffersize < 1:
                 raise ValueError("buffersize must be None or > 0")
         if chunksize == 1:
+            if (
+                buffersize is None
+                and self._max_tasks_per_child is None
+                and self._submits_natively()
+            ):
+                results = self._map_batches(fn, iterables, timeout)
+                if results is not None:
+                    return results
             return self._map(fn, zip(*iterables), timeout, buffersize)
         chunks = ((chunk,) for chunk in _batched(zip(*iterables), chunksize))
         results = self._map(partial(_process_chunk, fn), chunks, timeout, buffersize)

@@ -205,14 +205,28 @@ fc_hub_listen(struct fc_hub *hub)
     return !is_ready(hub);
 }
 
+/* A2.  What it stands for may be gone by now: it lies in the segment. */
+static bool
+is_set(const _Atomic(uint32_t) *word)
+{
+    return word != NULL
+           && atomic_load_explicit(word, memory_order_seq_cst) != 0;
+}
+
+void
+fc_hub_nudge(struct fc_hub *hub)
+{
+    fc_results_nudge(&hub->requester.segment);
+}
+
 enum fc_park_result
-fc_hub_sleep(struct fc_hub *hub, struct fc_group *group, int64_t deadline_ns,
-             int peer_cpu)
+fc_hub_sleep(struct fc_hub *hub, struct fc_group *group,
+             const _Atomic(uint32_t) *word, int64_t deadline_ns, int peer_cpu)
 {
     struct fc_segment *s = &hub->requester.segment;
     struct fc_spin spin = fc_spin_begin(peer_cpu, deadline_ns);
     do {
-        if (fc_hub_ready(hub) || fc_group_fired(group)) {
+        if (is_set(word) || fc_hub_ready(hub) || fc_group_fired(group)) {
             return FC_PARK_WOKEN;
         }
     } while (fc_spin_turn(&spin));
@@ -221,7 +235,7 @@ fc_hub_sleep(struct fc_hub *hub, struct fc_group *group, int64_t deadline_ns,
     }
     enum fc_park_result result = FC_PARK_WOKEN;
     uint32_t seen = fc_results_listen(s, FC_LISTENER_CALLER);
-    if (!fc_hub_ready(hub) && !fc_group_fired(group)) {
+    if (!is_set(word) && !fc_hub_ready(hub) && !fc_group_fired(group)) {
         result = fc_results_park(s, seen, deadline_ns);
     }
     fc_results_unlisten(s, FC_LISTENER_CALLER);

@@ -89,10 +89,14 @@ bool fc_hub_lead(struct fc_hub *hub);
  * thread is told to see to them. */
 void fc_hub_leave(struct fc_hub *hub, bool more);
 
-/* Leader: sleep until a worker says something, `group` fires, the deadline or a
- * signal.  FC_PARK_WOKEN also where there is something already. */
+/* Leader: sleep until a worker says something, `group` fires, `word` (NULL:
+ * none), the state of a cell, is no longer 0, the deadline or a signal.  FC_PARK_WOKEN also where there is something already. */
 enum fc_park_result fc_hub_sleep(struct fc_hub *hub, struct fc_group *group,
+                                 const _Atomic(uint32_t) *word,
                                  int64_t deadline_ns, int peer_cpu);
+
+/* Wake the leader, if there is one, to look at what it waits for. */
+void fc_hub_nudge(struct fc_hub *hub);
 
 /* Under the lock: have the bell rung for the next result, unless somebody
  * leads.  False: there is something already. */

@@ -12,6 +12,7 @@
  */
 #include "ipc/idle.h"
 
+#include "ipc/batches.h"
 #include "ipc/requests.h"
 
 static uint64_t
@@ -105,7 +106,8 @@ fc_idle_park(struct fc_segment *s, uint32_t seat, int64_t deadline_ns)
                              memory_order_seq_cst); /* I1 */
     FC_KILL_POINT();
     enum fc_park_result result = FC_PARK_WOKEN;
-    if (!fc_requests_waiting(s) && !fc_idle_closing(s)) {
+    if (!fc_requests_waiting(s) && !fc_batches_open(s)
+        && !fc_idle_closing(s)) {
         result = fc_idle_wait(s, seat, seen, deadline_ns);
     }
     FC_KILL_POINT();

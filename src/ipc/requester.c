@@ -84,6 +84,8 @@ fc_requester_close(struct fc_requester *r, uint32_t seat)
     /* Relaxed: this side alone looks at an empty seat. */
     atomic_store_explicit(&r->segment.seats[seat].state, FC_SEAT_EMPTY,
                           memory_order_relaxed);
+    atomic_store_explicit(&r->segment.seats[seat].batch, 0,
+                          memory_order_relaxed);
     fc_idle_forget(&r->segment, seat);
     w->asked = FC_ASKED_NOTHING;
     w->open = false;
@@ -249,10 +251,55 @@ fc_requester_send(struct fc_requester *r, const struct fc_part *parts,
     error = place(r, slot, q, parts, count);
     if (error != 0) {
         fc_sender_abandon(&r->sender, *index);
+        q->user = NULL;
         return error;
     }
     publish(r, slot, *index, function, kind);
     return 0;
+}
+
+int
+fc_requester_send_batch(struct fc_requester *r, uint32_t count,
+                        const uint32_t *ends, const void *bytes,
+                        uint64_t size, uint32_t function, uint16_t kind,
+                        void *user, uint32_t *index)
+{
+    int error;
+    uint64_t whole = fc_batch_head(count) + size;
+    if (whole > FC_ARENA_MOST) {
+        return E2BIG;
+    }
+    struct fc_slot *slot = fc_sender_begin(&r->sender, index, &error);
+    if (slot == NULL) {
+        return error;
+    }
+    struct fc_requested *q = &r->requested[*index];
+    memset(q, 0, sizeof(*q));
+    q->user = user;
+    q->size = whole;
+    error = fc_arena_take(&r->arena, (uint32_t)whole, &q->arena);
+    if (error != 0) {
+        fc_sender_abandon(&r->sender, *index);
+        q->user = NULL;
+        return error;
+    }
+    q->how = FC_HOW_ARENA;
+    slot->length = 0;
+    slot->place = q->arena;
+    put(slot, 0, &q->size, sizeof(q->size));
+    fc_batch_write(fc_requester_batch(r, *index), r->sender.tail, count, ends,
+                   bytes, size);
+    publish(r, slot, *index, function, kind);
+    return 0;
+}
+
+void
+fc_requester_close_batch(struct fc_requester *r, uint32_t index)
+{
+    uint64_t tag = fc_wire_tag(r->sender.positions[index], index);
+    for (uint32_t i = 0; i < r->segment.geometry.seats; i++) {
+        fc_batch_close(&r->segment, i, tag);
+    }
 }
 
 int
@@ -443,7 +490,10 @@ fc_requester_next(struct fc_requester *r, uint32_t seat,
             continue;
         }
         uint32_t index = (uint32_t)(frame.tag & 0xffff);
-        if (!fc_sender_taken_by(&r->sender, index, frame.tag >> 16, seat)) {
+        bool part = (frame.kind >> 2 & FC_KIND_PART) != 0;
+        if (part ? !fc_sender_is_at(&r->sender, index, frame.tag >> 16)
+                 : !fc_sender_taken_by(&r->sender, index, frame.tag >> 16,
+                                       seat)) {
             return EBADMSG;
         }
         if (what == FC_FRAME_WANT) {
@@ -469,9 +519,11 @@ fc_requester_next(struct fc_requester *r, uint32_t seat,
             r->balance++;
             r->gifts = GIFTS;
         }
-        reply->kind = (uint16_t)(frame.kind >> 2);
+        reply->kind = (uint16_t)(frame.kind >> 2 & (FC_KINDS - 1));
         reply->index = index;
-        reply->user = fc_requester_forget(r, index);
+        reply->part = part;
+        reply->user = part ? r->requested[index].user
+                           : fc_requester_forget(r, index);
         return error;
     }
 }

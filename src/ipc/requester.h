@@ -11,6 +11,7 @@
 #define FC_REQUESTER_H
 
 #include "ipc/arena.h"
+#include "ipc/batches.h"
 #include "ipc/blocks.h"
 #include "ipc/functions.h"
 #include "ipc/requests.h"
@@ -62,6 +63,7 @@ struct fc_reply {
     void *user;      /* of the request */
     uint32_t index;  /* the slot it had; free again */
     uint16_t kind;   /* as the worker said */
+    bool part;       /* of a batch: the request still has its slot */
     uint64_t size;
     const unsigned char *bytes;  /* NULL when it is in a block */
     unsigned char *own;          /* bytes that fc_reply_clear() will free */
@@ -106,6 +108,23 @@ int fc_requester_send_block(struct fc_requester *r,
                             uint32_t *index);
 void fc_requester_drop_block(struct fc_requester *r,
                              const struct fc_block *block);
+
+/* Send a batch (batches.h).  As fc_requester_send(); E2BIG: it has no room in
+ * the arena. */
+int fc_requester_send_batch(struct fc_requester *r, uint32_t count,
+                            const uint32_t *ends, const void *bytes,
+                            uint64_t size, uint32_t function, uint16_t kind,
+                            void *user, uint32_t *index);
+
+/* Where the batch of a slot is, until its request is forgotten. */
+static inline struct fc_batch *
+fc_requester_batch(const struct fc_requester *r, uint32_t index)
+{
+    return (struct fc_batch *)(r->segment.arena + r->requested[index].arena);
+}
+
+/* Nobody is to join the batch of a slot any more. */
+void fc_requester_close_batch(struct fc_requester *r, uint32_t index);
 
 /* Take it back: true when no worker has it or ever will. */
 bool fc_requester_cancel(struct fc_requester *r, uint32_t index);

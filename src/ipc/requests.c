@@ -21,7 +21,8 @@
  *     R3  head: passing a place (release) -> the parent that uses it again
  *         (acquire): nobody who would still take the old request reads it.
  *     R4  head: passing a place (release) -> the parent that counts what waits
- *         (acquire): the taker is no longer idle; see hub.h.
+ *         (acquire): the taker is no longer idle; see hub.h.  Who passes it in
+ *         place of the taker has seen the taker's word (release, acquire).
  *
  * Nothing is needed from the taker to the parent: the slot is used again when
  * the result has arrived, which comes by a stream (S1), or after a
@@ -132,7 +133,8 @@ place_is_free(struct fc_sender *p)
         if (entry != entry_of(head, index) || index >= s->geometry.slots) {
             return EBADMSG;
         }
-        if (atomic_load_explicit(&s->slots[index].word, memory_order_relaxed)
+        /* Acquire: it is moved in the taker's name, see R4. */
+        if (atomic_load_explicit(&s->slots[index].word, memory_order_acquire)
             == word_of(head, 0, READY)) {
             return EAGAIN;
         }
@@ -211,6 +213,15 @@ fc_sender_taken_by(const struct fc_sender *p, uint32_t index,
     return word == word_of(position, seat, TAKEN);
 }
 
+bool
+fc_sender_is_at(const struct fc_sender *p, uint32_t index, uint64_t position)
+{
+    return index < p->segment->geometry.slots
+           && p->positions[index] != FC_NO_REQUEST
+           && p->positions[index] % FC_POSITIONS == position
+           && fc_sender_taken(p, index);
+}
+
 void
 fc_sender_finish(struct fc_sender *p, uint32_t index)
 {
@@ -278,7 +289,7 @@ fc_requests_take(struct fc_segment *s, uint32_t seat, struct fc_taken *taken)
         FC_KILL_POINT();
         bool won = atomic_compare_exchange_strong_explicit(
             &slot->word, &expected, word_of(head, seat, TAKEN),
-            memory_order_acq_rel, memory_order_relaxed); /* R1 */
+            memory_order_acq_rel, memory_order_acquire); /* R1, R4 */
         FC_KILL_POINT();
         if (!won && !is_gone(expected, head)) {
             return EBADMSG;
@@ -290,6 +301,26 @@ fc_requests_take(struct fc_segment *s, uint32_t seat, struct fc_taken *taken)
             return taken->length <= FC_INLINE ? 0 : EBADMSG;
         }
     }
+}
+
+bool
+fc_requests_look(const struct fc_segment *s, uint32_t index,
+                 uint64_t position, struct fc_taken *taken)
+{
+    if (index >= s->geometry.slots) {
+        return false;
+    }
+    const struct fc_slot *slot = &s->slots[index];
+    uint64_t before =
+        atomic_load_explicit(&slot->word, memory_order_acquire); /* R1 */
+    if (before >> 24 != position || (before & 0xff) != TAKEN) {
+        return false;
+    }
+    read_slot(slot, index, position, taken);
+    /* It may be answered, and its slot used again, while it is read. */
+    atomic_thread_fence(memory_order_acquire);
+    return atomic_load_explicit(&slot->word, memory_order_relaxed) == before
+           && taken->length <= FC_INLINE;
 }
 
 bool

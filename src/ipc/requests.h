@@ -83,6 +83,11 @@ bool fc_sender_taken(const struct fc_sender *p, uint32_t index);
 bool fc_sender_taken_by(const struct fc_sender *p, uint32_t index,
                         uint64_t position, uint32_t seat);
 
+/* Whether the request `position` is in slot `index`, taken by anybody and not
+ * finished. */
+bool fc_sender_is_at(const struct fc_sender *p, uint32_t index,
+                     uint64_t position);
+
 /* Its result is there: the slot is free again. */
 void fc_sender_finish(struct fc_sender *p, uint32_t index);
 
@@ -108,6 +113,11 @@ struct fc_taken {
  * damaged. */
 int fc_requests_take(struct fc_segment *s, uint32_t seat,
                      struct fc_taken *taken);
+
+/* Look at a request that another worker has taken.  False: it is not that one
+ * any more.  The slot may be used again at any time. */
+bool fc_requests_look(const struct fc_segment *s, uint32_t index,
+                      uint64_t position, struct fc_taken *taken);
 
 /* Whether there is one to take, or to look at again. */
 bool fc_requests_waiting(const struct fc_segment *s);

@@ -244,6 +244,7 @@ fc_responder_take(struct fc_responder *w, struct fc_job *job)
         fc_idle_wake(&w->segment);
     }
     say_cpu(&w->segment.header->worker_cpu);
+    job->seat = w->seat;
     job->tag = fc_wire_tag(taken.position, taken.index);
     job->function = taken.function;
     job->kind = (uint16_t)(taken.kind >> FC_KIND_SHIFT);
@@ -301,7 +302,8 @@ fc_responder_linger(struct fc_responder *w)
                                    memory_order_relaxed);
     struct fc_spin spin = fc_spin_begin(cpu, FC_FOREVER);
     do {
-        if (fc_requests_waiting(&w->segment)) {
+        if (fc_requests_waiting(&w->segment)
+            || fc_batches_open(&w->segment)) {
             return true;
         }
         if (fc_idle_closing(&w->segment)) {
@@ -330,6 +332,7 @@ fc_responder_idle(struct fc_responder *w)
         return ESRCH;
     }
     return fc_idle_closing(&w->segment) && !fc_requests_waiting(&w->segment)
+                   && !fc_batches_open(&w->segment)
                ? ESHUTDOWN
                : 0;
 }
@@ -439,4 +442,92 @@ fc_responder_reply(struct fc_responder *w, const struct fc_job *job,
     }
     int bell = announce(w);
     return error != 0 ? error : bell;
+}
+
+/* --- batches ------------------------------------------------------------ */
+
+int
+fc_responder_open(struct fc_responder *w, const struct fc_job *job,
+                  struct fc_batch_view *v)
+{
+    if (!fc_batch_view(v, job->bytes, job->size, job->tag >> 16)) {
+        return EBADMSG;
+    }
+    if (v->count > 1) {
+        fc_batch_open(&w->segment, w->seat, job->tag);
+        fc_idle_wake(&w->segment);
+    }
+    return 0;
+}
+
+int
+fc_responder_claim(struct fc_responder *w, const struct fc_job *job,
+                   const struct fc_batch_view *v)
+{
+    int item = fc_batch_claim(v);
+    if (item == (int)v->count - 1) {
+        fc_batch_close(&w->segment, job->seat, job->tag);
+    }
+    return item;
+}
+
+/* The batch of a request that another worker has taken. */
+static bool
+view_other(struct fc_responder *w, uint32_t seat, uint64_t tag,
+           struct fc_job *job, struct fc_batch_view *v)
+{
+    struct fc_taken taken;
+    memset(job, 0, sizeof(*job));
+    if (!fc_requests_look(&w->segment, (uint32_t)(tag & 0xffff), tag >> 16,
+                          &taken)
+        || (taken.kind & FC_KIND_HOW) != FC_HOW_ARENA
+        || read_arena(w, &taken, job) != 0) {
+        return false;
+    }
+    job->tag = tag;
+    job->seat = seat;
+    job->function = taken.function;
+    job->kind = (uint16_t)(taken.kind >> FC_KIND_SHIFT);
+    return fc_batch_view(v, job->bytes, job->size, tag >> 16);
+}
+
+int
+fc_responder_join(struct fc_responder *w, struct fc_job *job,
+                  struct fc_batch_view *v, int *item)
+{
+    uint64_t tag;
+    for (uint32_t seat = 0; fc_batch_find(&w->segment, &seat, &tag);
+         seat++) {
+        if (!view_other(w, seat, tag, job, v)) {
+            fc_batch_close(&w->segment, seat, tag);
+            continue;
+        }
+        /* As in fc_responder_take(). */
+        if (w->idle) {
+            w->idle = false;
+            fc_idle_leave(&w->segment, w->seat);
+        }
+        *item = fc_responder_claim(w, job, v);
+        if (*item >= 0) {
+            if (fc_batches_open(&w->segment)) {
+                fc_idle_wake(&w->segment);
+            }
+            return 0;
+        }
+    }
+    return EAGAIN;
+}
+
+void
+fc_responder_stored(struct fc_responder *w)
+{
+    (void)fc_results_tell_caller(&w->segment);
+}
+
+int
+fc_responder_say(struct fc_responder *w, const struct fc_job *job,
+                 uint16_t kind, const struct fc_part *parts, unsigned count)
+{
+    return fc_responder_reply(w, job, (uint16_t)(kind | FC_KIND_PART), parts,
+                              count, false);
 }

@@ -6,6 +6,7 @@
 #ifndef FC_RESPONDER_H
 #define FC_RESPONDER_H
 
+#include "ipc/batches.h"
 #include "ipc/blocks.h"
 #include "ipc/requests.h"
 #include "ipc/stream.h"
@@ -41,6 +42,7 @@ struct fc_job {
     struct fc_wire_block block; /* size 0: none; it is ours from now on */
     uint32_t function;
     uint16_t kind;
+    uint32_t seat; /* of the worker that has taken it */
 };
 
 /* Sit down.  `fd` is the segment's descriptor and is ours from then on, `ring`
@@ -71,6 +73,29 @@ void fc_responder_leave(struct fc_responder *w);
 /* Look for the next request without sleeping, for as long as that is cheaper
  * than to be woken.  True: there may be one. */
 bool fc_responder_linger(struct fc_responder *w);
+
+/* A batch that this worker has taken: others may join it.  EBADMSG: it is
+ * none. */
+int fc_responder_open(struct fc_responder *w, const struct fc_job *job,
+                      struct fc_batch_view *v);
+
+/* Join a batch of another worker's: 0 with the job, the view and the first
+ * item that was claimed; EAGAIN: there is none. */
+int fc_responder_join(struct fc_responder *w, struct fc_job *job,
+                      struct fc_batch_view *v, int *item);
+
+/* Claim another item: its number, or -1. */
+int fc_responder_claim(struct fc_responder *w, const struct fc_job *job,
+                       const struct fc_batch_view *v);
+
+/* The result of an item is in its cell: tell a caller who waits for it. */
+void fc_responder_stored(struct fc_responder *w);
+
+/* Say something of a batch by the stream: as fc_responder_reply(), and the
+ * request is not answered by it. */
+int fc_responder_say(struct fc_responder *w, const struct fc_job *job,
+                     uint16_t kind, const struct fc_part *parts,
+                     unsigned count);
 
 /* Sleep until there may be a request, at most until the next look at the
  * parent.  0; ESHUTDOWN: there is none and none will come; ESRCH; EINTR; an

@@ -214,6 +214,7 @@ fc_segment_prepare_seat(struct fc_segment *s, uint32_t seat)
     struct fc_seat *at = &s->seats[seat];
     atomic_store_explicit(&at->state, FC_SEAT_STARTING, memory_order_relaxed);
     atomic_store_explicit(&at->served, 0, memory_order_relaxed);
+    atomic_store_explicit(&at->batch, 0, memory_order_relaxed);
     for (int i = 0; i < 2; i++) {
         /* Relaxed: the worker that reads them is started afterwards. */
         struct fc_stream_state *stream = &at->streams[i];

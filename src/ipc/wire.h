@@ -42,7 +42,11 @@ enum fc_frame_kind {
 #define FC_FRAME_KIND 3
 
 /* The user's own kinds, of requests and of replies. */
-#define FC_KINDS 1024
+#define FC_KINDS 512
+
+/* Beside the kind of a reply: a part of what a batch gives, by any of those
+ * who work on it; the request is not answered by it. */
+#define FC_KIND_PART 512
 
 /* A block with a message of `length` bytes in it. */
 struct fc_wire_block {

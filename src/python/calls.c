@@ -7,17 +7,17 @@ enum { CALL_PLAIN = 'c', CALL_PICKLED = 'k', CALL_WITH_FUNCTION = 'f' };
 /* The count has one byte; more arguments are pickle's. */
 #define PLAIN_ARGS_MAX 255
 
-static int
-put_plain(fc_outgoing *o, const fc_call *call)
+int
+fc_call_put_plain(fc_outgoing *o, PyObject *const *args, Py_ssize_t nargs)
 {
     size_t size = o->size;
     unsigned count = o->count;
-    unsigned char head[2] = {CALL_PLAIN, (unsigned char)call->nargs};
+    unsigned char head[2] = {CALL_PLAIN, (unsigned char)nargs};
     if (fc_outgoing_put(o, head, sizeof(head)) < 0) {
         return -1;
     }
-    for (Py_ssize_t i = 0; i < call->nargs; i++) {
-        int put = fc_value_put(o, call->args[i]);
+    for (Py_ssize_t i = 0; i < nargs; i++) {
+        int put = fc_value_put(o, args[i]);
         if (put <= 0) {
             fc_outgoing_cut(o, size, count);
             return put;
@@ -60,7 +60,7 @@ fc_call_put(fc_state *st, fc_outgoing *o, const fc_call *call,
             uint32_t number, bool only_plain)
 {
     if (number > 0 && call->kwnames == NULL && call->nargs <= PLAIN_ARGS_MAX) {
-        int put = put_plain(o, call);
+        int put = fc_call_put_plain(o, call->args, call->nargs);
         if (put != 0) {
             return put;
         }
@@ -100,6 +100,32 @@ get_plain(fc_incoming *in)
         (void)fc_incoming_complain();
     }
     return args;
+}
+
+int
+fc_call_get_plain(fc_incoming *in, PyObject **args, int most)
+{
+    unsigned char head[2];
+    if (fc_incoming_read(in, head, sizeof(head)) < 0) {
+        return -1;
+    }
+    if (head[0] != CALL_PLAIN) {
+        return fc_incoming_complain();
+    }
+    if (head[1] > most) {
+        in->at -= sizeof(head);
+        return -2;
+    }
+    for (int i = 0; i < head[1]; i++) {
+        args[i] = fc_value_get(in);
+        if (args[i] == NULL) {
+            while (--i >= 0) {
+                Py_DECREF(args[i]);
+            }
+            return -1;
+        }
+    }
+    return head[1];
 }
 
 int

@@ -17,10 +17,15 @@ enum fc_reply_kind {
     FC_REPLY_RESULT = 0,
     FC_REPLY_EXCEPTION = 1,  /* what the call, or pickling its result, raised */
     FC_REPLY_UNREADABLE = 2, /* what unpickling the call raised */
+    FC_REPLY_DONE = 3, /* of a batch: nothing more comes */
 };
 #define FC_REPLY_KIND 3
-/* Beside it: the worker leaves, this was its last task. */
-#define FC_REPLY_LAST 4
+
+/* What a request is. */
+enum fc_request_kind {
+    FC_REQUEST_CALL = 0,
+    FC_REQUEST_BATCH = 1, /* see ipc/batches.h; each item as a plain request */
+};
 
 /* A call as submit() gets it, whose references are somebody else's. */
 typedef struct {
@@ -35,6 +40,15 @@ typedef struct {
  * run).  -1 with what its reducers raised. */
 int fc_call_put(fc_state *st, fc_outgoing *o, const fc_call *call,
                 uint32_t number, bool only_plain);
+
+/* Add a plain call of one value for each of the `nargs` arguments, as
+ * fc_call_put() does.  1; 0: not plain; -1. */
+int fc_call_put_plain(fc_outgoing *o, PyObject *const *args,
+                      Py_ssize_t nargs);
+
+/* Read a plain call: how many values there are (new references, at most `most`
+ * of them); -1 with an exception; -2: there are more. */
+int fc_call_get_plain(fc_incoming *in, PyObject **args, int most);
 
 /* Read a call: new references to function (NULL where it goes by its number),
  * arguments and keyword arguments (NULL: none).  0, or -1 with an

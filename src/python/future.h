@@ -49,6 +49,7 @@ enum {
     FC_FUTURE_CONTEXT = 2, /* args[0] is a task for a worker context */
     FC_FUTURE_NAMED = 4,   /* the last of args has the names, see task.h */
     FC_FUTURE_SENT = 8,    /* to a worker process: see hub.h */
+    FC_FUTURE_BATCH = 16,  /* many calls at once: args[0] is a Batch */
 };
 
 /* FutureObject.holds: what is in slots that serve more than one purpose, for

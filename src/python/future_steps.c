@@ -392,7 +392,9 @@ fc_future_cancel(fc_state *st, FutureObject *f)
          * back. */
         return state != FC_FINISHED;
     }
-    if (state == FC_PENDING && (fc_future_flags(f) & FC_FUTURE_SENT)
+    unsigned flags = fc_future_flags(f);
+    if ((flags & FC_FUTURE_SENT)
+        && (state == FC_PENDING || (flags & FC_FUTURE_BATCH))
         && !fc_hub_withdraw(f)) {
         /* A worker has it; or it has ended, or somebody else has withdrawn
          * it, meanwhile. */

@@ -1,4 +1,5 @@
 /* hub.c - the type Hub: what futures_c/process.py asks of it; see hub.h. */
+#include "python/batch.h"
 #include "python/hub.h"
 #include "python/task.h"
 
@@ -228,9 +229,13 @@ hub_has_left(PyObject *self, PyObject *arg)
 }
 
 static PyObject *
-hub_wants_worker(PyObject *self, PyObject *Py_UNUSED(ignored))
+hub_wants_worker(PyObject *self, PyObject *arg)
 {
-    return PyBool_FromLong(fc_hub_needs_worker((HubObject *)self));
+    uint64_t calls = PyLong_AsUnsignedLongLong(arg);
+    if (calls == (uint64_t)-1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    return PyBool_FromLong(fc_hub_needs_worker((HubObject *)self, calls));
 }
 
 static PyObject *
@@ -243,14 +248,34 @@ hub_expected(PyObject *self, PyObject *Py_UNUSED(ignored))
     return PyLong_FromUnsignedLong(expected);
 }
 
+/* Under the lock: calls of batches that nobody has begun. */
+static uint64_t
+left_in_batches(const HubObject *hub)
+{
+    const struct fc_requester *r = &hub->hub->requester;
+    uint64_t left = 0;
+    uint32_t found = 0;
+    for (uint32_t i = 0;
+         found < hub->batches && i < r->segment.geometry.slots; i++) {
+        FutureObject *f = r->requested[i].user;
+        if (f != NULL && (fc_future_flags(f) & FC_FUTURE_BATCH)) {
+            left += fc_batch_left(fc_requester_batch(r, i));
+            found++;
+        }
+    }
+    return left;
+}
+
 bool
-fc_hub_needs_worker(HubObject *hub)
+fc_hub_needs_worker(HubObject *hub, uint64_t calls)
 {
     uint64_t others = (uint64_t)atomic_load_explicit(&hub->waiting,
                                                      memory_order_relaxed)
                       + atomic_load_explicit(&hub->phantoms,
-                                             memory_order_relaxed);
+                                             memory_order_relaxed)
+                      + calls - 1;
     fc_hub_enter(hub);
+    others += left_in_batches(hub);
     bool wants = fc_hub_wants_worker(hub->hub, others);
     fc_hub_exit(hub);
     return wants;
@@ -346,6 +371,13 @@ by_position(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
+/* Of a batch some calls may not have begun. */
+static bool
+is_begun_batch(FutureObject *f)
+{
+    return (fc_future_flags(f) & FC_FUTURE_BATCH) != 0;
+}
+
 /* pending(begun): the futures that are under way, the oldest first; only those
  * that no worker has taken, unless `begun`. */
 static PyObject *
@@ -363,7 +395,8 @@ hub_pending(PyObject *self, PyObject *arg)
     placed *all = malloc(most * sizeof(*all));
     for (uint32_t i = 0; all && i < r->segment.geometry.slots; i++) {
         FutureObject *f = r->requested[i].user;
-        if (f != NULL && (begun || !fc_requester_taken(r, i))) {
+        if (f != NULL && (begun || !fc_requester_taken(r, i)
+                          || is_begun_batch(f))) {
             Py_INCREF(f);
             all[count++] = (placed){r->sender.positions[i], f};
         }
@@ -390,6 +423,16 @@ hub_pending(PyObject *self, PyObject *arg)
     }
     free(all);
     return list;
+}
+
+/* is_batch(future): whether it is one of map()'s. */
+static PyObject *
+hub_is_batch(PyObject *self, PyObject *future)
+{
+    fc_state *st = fc_state_of_exact(Py_TYPE(self));
+    return PyBool_FromLong(
+        fc_is_future(st, future)
+        && (fc_future_flags((FutureObject *)future) & FC_FUTURE_BATCH));
 }
 
 /* --- attributes ------------------------------------------------------------------- */
@@ -446,7 +489,7 @@ static PyMethodDef hub_methods[] = {
     {"open_seat", hub_open_seat, METH_NOARGS, NULL},
     {"close_seat", hub_close_seat, METH_O, NULL},
     {"has_left", hub_has_left, METH_O, NULL},
-    {"wants_worker", hub_wants_worker, METH_NOARGS, NULL},
+    {"wants_worker", hub_wants_worker, METH_O, NULL},
     {"expected", hub_expected, METH_NOARGS, NULL},
     {"attend", hub_attend, METH_NOARGS, NULL},
     {"listen", hub_listen, METH_NOARGS, NULL},
@@ -456,6 +499,7 @@ static PyMethodDef hub_methods[] = {
     {"dismiss", hub_dismiss, METH_NOARGS, NULL},
     {"take_all", hub_take_all, METH_NOARGS, NULL},
     {"pending", hub_pending, METH_O, NULL},
+    {"is_batch", hub_is_batch, METH_O, NULL},
     {NULL, NULL, 0, NULL},
 };
 

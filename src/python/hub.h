@@ -62,6 +62,7 @@ typedef struct {
     bool feeding;         /* somebody feeds the backlog */
     bool insane;          /* a worker has said nonsense */
     uint32_t insane_seat;
+    uint32_t batches;     /* that were sent and are not done */
 
     /* Calls that could not be pickled.  The standard module starts a worker
      * for each of them all the same. */
@@ -103,8 +104,8 @@ fc_hub_exit(HubObject *hub)
 PyObject *fc_process_helper(fc_state *st, const char *name,
                             const char *format, ...);
 
-/* Whether one more call would need one more worker. */
-bool fc_hub_needs_worker(HubObject *hub);
+/* Whether `calls` more calls would need one more worker. */
+bool fc_hub_needs_worker(HubObject *hub, uint64_t calls);
 
 /* --- hub_send.c ------------------------------------------------------------ */
 
@@ -113,6 +114,14 @@ bool fc_hub_needs_worker(HubObject *hub);
  * cannot be pickled is sent in a way, too: `f` has ended with the error. */
 int fc_hub_submit(fc_state *st, HubObject *hub, FutureObject *f,
                   const fc_call *call);
+
+/* The number by which workers know a function: 0, it has to go along; -1 with
+ * what pickling it raised. */
+int64_t fc_hub_number(fc_state *st, HubObject *hub, PyObject *fn);
+
+/* Send a batch (batch.h) for its new future, or put both into the backlog: as
+ * fc_hub_submit(). */
+int fc_hub_submit_batch(fc_state *st, HubObject *hub, FutureObject *f);
 
 /* Send what is in the backlog as long as there is room; `plain`: only what
  * needs no pickle.  True: there is something left that could be sent by
@@ -138,6 +147,17 @@ int fc_hub_fetch(fc_state *st, HubObject *hub, bool thread);
  * exception. */
 int fc_hub_wait(fc_state *st, HubObject *hub, struct fc_group *group,
                 int64_t deadline);
+
+/* The same until `is_there(arg)` says so, or the cell `word` is not 0 any
+ * more.  Where somebody else leads it looks every FC_LOOK_AGAIN_NS. */
+typedef struct {
+    bool (*is_there)(void *arg);
+    void *arg;
+    const _Atomic(uint32_t) *word; /* or NULL */
+} fc_watch;
+#define FC_LOOK_AGAIN_NS 1000000
+int fc_hub_watch(fc_state *st, HubObject *hub, struct fc_group *group,
+                 const fc_watch *watch, int64_t deadline);
 
 /* One future of the hub's is done. */
 void fc_hub_count_down(HubObject *hub);

@@ -1,8 +1,9 @@
 /* hub_arrivals.c - replies: fetching them, ending their futures, and waiting
  * for them; see hub.h.
  *
- * A batch is fetched under the lock by copying, and then gone through without
+ * A catch is fetched under the lock by copying, and then gone through without
  * it: making objects may run the collector, and so anybody's code. */
+#include "python/batch.h"
 #include "python/hub.h"
 #include "python/region.h"
 #include "python/sealed.h"
@@ -13,32 +14,34 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BATCH 256
-#define BATCH_BYTES 32768
+#define MOST 256
+#define MOST_BYTES 32768
 
 /* A reply as it was fetched. */
 typedef struct {
-    FutureObject *future; /* the slot's reference */
+    FutureObject *future; /* a reference; unless `part`, the slot's */
     unsigned kind;
+    bool part; /* of a batch */
     bool lost; /* there was no memory for its bytes */
     uint64_t size;
-    const unsigned char *bytes; /* in the batch's room, or `own` */
+    const unsigned char *bytes; /* in the catch's room, or `own` */
     unsigned char *own;         /* from malloc(), or NULL */
     struct fc_wire_block block; /* size 0: none */
+    uint32_t *item; /* the bytes end with the number of an item: here */
 } fetched;
 
 typedef struct {
     unsigned count;
     size_t used;
-    fetched items[BATCH];
-    unsigned char room[BATCH_BYTES];
-} batch;
+    fetched items[MOST];
+    unsigned char room[MOST_BYTES];
+} catch;
 
 /* --- fetching ----------------------------------------------------------------- */
 
 /* Keep the bytes of a reply, which stand in the stream. */
 static void
-keep_bytes(batch *b, fetched *to, struct fc_reply *reply)
+keep_bytes(catch *b, fetched *to, struct fc_reply *reply)
 {
     to->size = reply->size;
     to->block = reply->block;
@@ -51,7 +54,7 @@ keep_bytes(batch *b, fetched *to, struct fc_reply *reply)
         return;
     }
     unsigned char *room;
-    if (reply->size <= BATCH_BYTES - b->used) {
+    if (reply->size <= MOST_BYTES - b->used) {
         room = b->room + b->used;
         b->used += (size_t)reply->size;
     }
@@ -68,10 +71,10 @@ keep_bytes(batch *b, fetched *to, struct fc_reply *reply)
 
 /* Under the lock: what one worker has said. */
 static void
-fetch_seat(HubObject *hub, uint32_t seat, batch *b)
+fetch_seat(HubObject *hub, uint32_t seat, catch *b)
 {
     struct fc_requester *r = &hub->hub->requester;
-    while (b->count < BATCH) {
+    while (b->count < MOST) {
         struct fc_reply reply;
         int error = fc_requester_next(r, seat, &reply);
         if (error == EAGAIN) {
@@ -87,6 +90,10 @@ fetch_seat(HubObject *hub, uint32_t seat, batch *b)
         fetched *to = &b->items[b->count++];
         memset(to, 0, sizeof(*to));
         to->future = reply.user;
+        to->part = reply.part;
+        if (reply.part) {
+            Py_INCREF(to->future);
+        }
         to->kind = reply.kind & FC_REPLY_KIND;
         to->lost = error == ENOMEM;
         keep_bytes(b, to, &reply);
@@ -96,7 +103,7 @@ fetch_seat(HubObject *hub, uint32_t seat, batch *b)
 }
 
 static void
-fetch(HubObject *hub, batch *b)
+fetch(HubObject *hub, catch *b)
 {
     b->count = 0;
     b->used = 0;
@@ -158,9 +165,10 @@ make_outcome(fc_state *st, HubObject *hub, fetched *a, PyObject **outcome,
         if (region == NULL) {
             return -1;
         }
+        a->bytes = fc_region_bytes(region, &a->size);
     }
-    else if (a->kind == FC_REPLY_RESULT && fc_object_is_plain(a->bytes,
-                                                              a->size)) {
+    else if (a->item == NULL && a->kind == FC_REPLY_RESULT
+             && fc_object_is_plain(a->bytes, a->size)) {
         int status = fc_reply_get(st, a->kind, a->bytes, a->size, NULL,
                                   outcome, &exception);
         if (exception != NULL) {
@@ -168,6 +176,14 @@ make_outcome(fc_state *st, HubObject *hub, fetched *a, PyObject **outcome,
             *holds = FC_HOLDS_EXCEPTION;
         }
         return status;
+    }
+    if (a->item != NULL) {
+        if (a->size < sizeof(*a->item)) {
+            Py_XDECREF(region);
+            return fc_incoming_complain();
+        }
+        a->size -= sizeof(*a->item);
+        memcpy(a->item, a->bytes + a->size, sizeof(*a->item));
     }
     unsigned char *own = a->own;
     a->own = NULL;
@@ -261,10 +277,37 @@ drop_arrival(HubObject *hub, fc_arrival *a)
     fc_hub_count_down(hub);
 }
 
+/* A worker has said something of a batch. */
+static void
+end_part(fc_state *st, HubObject *hub, fetched *reply, fc_due *due)
+{
+    BatchObject *b = fc_batch_of(reply->future);
+    PyObject *sealed = NULL;
+    uint32_t item = 0;
+    bool done = reply->kind == FC_REPLY_DONE;
+    if (b != NULL && !done) {
+        unsigned holds;
+        reply->item = &item;
+        if (make_outcome(st, hub, reply, &sealed, &holds) < 0) {
+            PyErr_Clear(); /* an item is lost */
+        }
+    }
+    if (b != NULL) {
+        fc_batch_told(st, b, item, sealed, done, due);
+    }
+    free(reply->own);
+    Py_XDECREF((PyObject *)b);
+    Py_DECREF(reply->future);
+}
+
 static void
 end_one(fc_state *st, HubObject *hub, fetched *reply, bool thread,
         fc_due *due)
 {
+    if (reply->part) {
+        end_part(st, hub, reply, due);
+        return;
+    }
     fc_arrival a = {.future = reply->future};
     if (make_outcome(st, hub, reply, &a.outcome, &a.holds) < 0) {
         /* Not even the exception could be made: what there is instead. */
@@ -301,21 +344,21 @@ end_deferred(fc_state *st, HubObject *hub, fc_due *due)
     return (int)count;
 }
 
-/* --- batches ---------------------------------------------------------------------- */
+/* --- catches ---------------------------------------------------------------------- */
 
-static batch *
-take_batch(HubObject *hub)
+static catch *
+take_catch(HubObject *hub)
 {
     void *spare;
     FC_LOCK(hub);
     spare = hub->spare;
     hub->spare = NULL;
     FC_UNLOCK();
-    return spare != NULL ? spare : malloc(sizeof(batch));
+    return spare != NULL ? spare : malloc(sizeof(catch));
 }
 
 static void
-give_batch(HubObject *hub, batch *b)
+give_catch(HubObject *hub, catch *b)
 {
     void *other;
     FC_LOCK(hub);
@@ -336,7 +379,7 @@ int
 fc_hub_fetch(fc_state *st, HubObject *hub, bool thread)
 {
     int total = 0;
-    batch *b = take_batch(hub);
+    catch *b = take_catch(hub);
     if (b == NULL) {
         return 0; /* another time */
     }
@@ -350,16 +393,24 @@ fc_hub_fetch(fc_state *st, HubObject *hub, bool thread)
             end_one(st, hub, &b->items[i], thread, &due);
         }
         total += (int)b->count;
-    } while (b->count == BATCH);
-    give_batch(hub, b);
+    } while (b->count == MOST);
+    give_catch(hub, b);
     fc_due_fire(&due);
     return total;
 }
 
 /* --- waiting ------------------------------------------------------------------------ */
 
+static bool
+is_over(struct fc_group *group, const fc_watch *watch)
+{
+    return fc_group_fired(group)
+           || (watch != NULL && watch->is_there(watch->arg));
+}
+
 static int
-lead(fc_state *st, HubObject *hub, struct fc_group *group, int64_t deadline)
+lead(fc_state *st, HubObject *hub, struct fc_group *group,
+     const fc_watch *watch, int64_t deadline)
 {
     for (;;) {
         (void)fc_hub_fetch(st, hub, false);
@@ -367,7 +418,7 @@ lead(fc_state *st, HubObject *hub, struct fc_group *group, int64_t deadline)
             && fc_hub_feed(st, hub, true)) {
             fc_hub_ring(hub->hub);
         }
-        if (fc_group_fired(group)) {
+        if (is_over(group, watch)) {
             return 1;
         }
         if (deadline != FC_FOREVER && fc_now_ns() >= deadline) {
@@ -377,8 +428,9 @@ lead(fc_state *st, HubObject *hub, struct fc_group *group, int64_t deadline)
             &hub->hub->requester.segment.header->worker_cpu,
             memory_order_relaxed);
         PyThreadState *ts = PyEval_SaveThread();
-        enum fc_park_result woken =
-            fc_hub_sleep(hub->hub, group, deadline, cpu);
+        enum fc_park_result woken = fc_hub_sleep(
+            hub->hub, group, watch != NULL ? watch->word : NULL, deadline,
+            cpu);
         PyEval_RestoreThread(ts);
         if (woken == FC_PARK_INTERRUPTED && PyErr_CheckSignals() < 0) {
             return -1;
@@ -386,9 +438,25 @@ lead(fc_state *st, HubObject *hub, struct fc_group *group, int64_t deadline)
     }
 }
 
+/* Where somebody else leads, who does not know what we watch. */
+static int
+follow(fc_state *st, struct fc_group *group, const fc_watch *watch,
+       int64_t deadline)
+{
+    if (watch == NULL) {
+        return fc_group_sleep(st, group, deadline);
+    }
+    int64_t soon = fc_now_ns() + FC_LOOK_AGAIN_NS;
+    int status = fc_group_sleep(st, group, soon < deadline ? soon : deadline);
+    if (status != 0) {
+        return status;
+    }
+    return deadline > soon || watch->is_there(watch->arg);
+}
+
 int
-fc_hub_wait(fc_state *st, HubObject *hub, struct fc_group *group,
-            int64_t deadline)
+fc_hub_watch(fc_state *st, HubObject *hub, struct fc_group *group,
+             const fc_watch *watch, int64_t deadline)
 {
     bool leads = false;
     if (hub->generation == fc_fork_generation()) {
@@ -397,9 +465,9 @@ fc_hub_wait(fc_state *st, HubObject *hub, struct fc_group *group,
         fc_hub_exit(hub);
     }
     if (!leads) {
-        return fc_group_sleep(st, group, deadline);
+        return follow(st, group, watch, deadline);
     }
-    int status = lead(st, hub, group, deadline);
+    int status = lead(st, hub, group, watch, deadline);
     fc_hub_enter(hub);
     fc_hub_leave(hub->hub,
                  atomic_load_explicit(&hub->unfinished, memory_order_relaxed)
@@ -408,7 +476,25 @@ fc_hub_wait(fc_state *st, HubObject *hub, struct fc_group *group,
     return status;
 }
 
+int
+fc_hub_wait(fc_state *st, HubObject *hub, struct fc_group *group,
+            int64_t deadline)
+{
+    return fc_hub_watch(st, hub, group, NULL, deadline);
+}
+
 /* --- when nobody answers any more ------------------------------------------------------- */
+
+/* Under the lock: what has been done of a batch stays. */
+static void
+give_up_batch(FutureObject *f)
+{
+    FC_LOCK(f);
+    if (fc_future_flags(f) & FC_FUTURE_BATCH && f->args[0] != NULL) {
+        fc_batch_keep((BatchObject *)f->args[0]);
+    }
+    FC_UNLOCK();
+}
 
 FutureObject *
 fc_hub_take_any(HubObject *hub)
@@ -420,10 +506,12 @@ fc_hub_take_any(HubObject *hub)
         if (r->requested[i].user != NULL) {
             if (!fc_sender_taken(&r->sender, i)) {
                 f = r->requested[i].user;
+                give_up_batch(f);
                 if (fc_requester_cancel(r, i)) {
                     break;
                 }
             }
+            give_up_batch(r->requested[i].user);
             f = fc_requester_forget(r, i);
         }
     }

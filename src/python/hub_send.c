@@ -1,5 +1,6 @@
 /* hub_send.c - calls on their way to the workers: numbers of functions,
  * sending, the backlog, and taking back; see hub.h. */
+#include "python/batch.h"
 #include "python/hub.h"
 #include "python/task.h"
 
@@ -86,8 +87,8 @@ define(fc_state *st, HubObject *hub, PyObject *fn)
 }
 
 /* As define(), which is done once for each function. */
-static int64_t
-number_of(fc_state *st, HubObject *hub, PyObject *fn)
+int64_t
+fc_hub_number(fc_state *st, HubObject *hub, PyObject *fn)
 {
     if (!goes_by_name(fn)) {
         return 0;
@@ -159,7 +160,27 @@ typedef struct {
     uint64_t size;
     uint32_t function;
     struct fc_block block; /* filled; size 0: none */
+    BatchObject *batch;    /* NULL, or all that counts */
 } ready_call;
+
+static int
+send_message(struct fc_requester *r, FutureObject *f, const ready_call *call,
+             uint32_t *index)
+{
+    const BatchObject *b = call->batch;
+    if (b != NULL) {
+        return fc_requester_send_batch(r, b->count, b->ends, b->bytes,
+                                       b->size, b->number, FC_REQUEST_BATCH,
+                                       f, index);
+    }
+    if (call->block.size > 0) {
+        return fc_requester_send_block(r, &call->block, call->size,
+                                       call->function, FC_REQUEST_CALL, f,
+                                       index);
+    }
+    return fc_requester_send(r, call->parts, call->count, call->function,
+                             FC_REQUEST_CALL, f, index);
+}
 
 /* Under the hub's lock: send it for `f`, if that is still pending, and move
  * its task to `old`.  0; EAGAIN: no room; ECANCELED; or another errno. */
@@ -172,20 +193,25 @@ send_locked(HubObject *hub, FutureObject *f, const ready_call *call,
     int error = ECANCELED;
     FC_LOCK(f);
     if (fc_future_load_state(f) == FC_PENDING) {
-        error = call->block.size > 0
-                    ? fc_requester_send_block(r, &call->block, call->size,
-                                              call->function, 0, f, &index)
-                    : fc_requester_send(r, call->parts, call->count,
-                                        call->function, 0, f, &index);
+        error = send_message(r, f, call, &index);
     }
     if (error == 0) {
         fc_ref_give((PyObject *)f); /* the slot's */
         fc_task_take(f, old);
         f->fn = fc_ref_give((PyObject *)hub);
         f->generation = index;
-        fc_future_set_flags(f, FC_FUTURE_QUEUED | FC_FUTURE_SENT);
+        unsigned flags = FC_FUTURE_QUEUED | FC_FUTURE_SENT;
+        if (call->batch != NULL) {
+            flags |= FC_FUTURE_BATCH;
+            f->args[0] = old->args[0];
+            old->args[0] = NULL;
+        }
+        fc_future_set_flags(f, flags);
     }
     FC_UNLOCK();
+    if (error == 0 && call->batch != NULL) {
+        fc_batch_sent(call->batch, index);
+    }
     return error;
 }
 
@@ -213,14 +239,32 @@ fill_block(HubObject *hub, ready_call *call)
     }
 }
 
-/* Send a message for `f`.  0, or an errno as send_locked(); ESHUTDOWN: the hub
- * is closed, and this is a `fresh` call. */
+/* Send what is ready for `f`.  0, or an errno as send_locked(); ESHUTDOWN: the
+ * hub is closed, and this is a `fresh` call. */
+static int
+send_ready(HubObject *hub, FutureObject *f, const ready_call *call, bool fresh)
+{
+    fc_task old = {0};
+    fc_hub_enter(hub);
+    int error = fresh && hub->closed ? ESHUTDOWN
+                : hub->dead          ? ECANCELED
+                                     : send_locked(hub, f, call, &old);
+    if (error != 0 && call->block.size > 0) {
+        fc_requester_drop_block(&hub->hub->requester, &call->block);
+    }
+    if (error == 0 && !hub->hub->led && !hub->hub->listening) {
+        (void)fc_hub_listen(hub->hub);
+    }
+    fc_hub_exit(hub);
+    fc_task_drop(&old);
+    return error;
+}
+
 static int
 send(HubObject *hub, FutureObject *f, fc_outgoing *o, uint32_t number,
      bool fresh)
 {
     ready_call call = {.function = number};
-    fc_task old = {0};
     call.parts = fc_outgoing_parts(o, &call.count);
     if (call.parts == NULL) {
         PyErr_Clear();
@@ -230,19 +274,7 @@ send(HubObject *hub, FutureObject *f, fc_outgoing *o, uint32_t number,
     if (call.size >= FC_BLOCK_FROM) {
         fill_block(hub, &call);
     }
-    fc_hub_enter(hub);
-    int error = fresh && hub->closed ? ESHUTDOWN
-                : hub->dead          ? ECANCELED
-                                     : send_locked(hub, f, &call, &old);
-    if (error != 0 && call.block.size > 0) {
-        fc_requester_drop_block(&hub->hub->requester, &call.block);
-    }
-    if (error == 0 && !hub->hub->led && !hub->hub->listening) {
-        (void)fc_hub_listen(hub->hub);
-    }
-    fc_hub_exit(hub);
-    fc_task_drop(&old);
-    return error;
+    return send_ready(hub, f, &call, fresh);
 }
 
 /* A call could not be pickled: its future ends with what is raised now. */
@@ -339,6 +371,12 @@ feed_one(fc_state *st, HubObject *hub, FutureObject *f, bool plain)
     if (!peek_task(f, &task)) {
         return 2; /* cancelled, or ended by hand */
     }
+    if (task.flags & FC_FUTURE_BATCH) {
+        ready_call ready = {.batch = (BatchObject *)task.args[0]};
+        int sent = send_ready(hub, f, &ready, false);
+        fc_task_drop(&task);
+        return sent == EAGAIN ? 0 : sent == ECANCELED ? 2 : 1;
+    }
     fc_call call = {.fn = task.fn, .args = task.args, .nargs = task.nargs};
     if (task.flags & FC_FUTURE_NAMED) {
         call.kwnames = task.args[FC_INLINE_ARGS - 1];
@@ -358,7 +396,7 @@ feed_one(fc_state *st, HubObject *hub, FutureObject *f, bool plain)
     number = known ? hub->last_number : 0;
     FC_UNLOCK();
     if (!plain) {
-        number = number_of(st, hub, call.fn);
+        number = fc_hub_number(st, hub, call.fn);
     }
     put = number < 0 ? -1 : fc_call_put(st, &o, &call, (uint32_t)number, plain);
     int result = -1;
@@ -432,12 +470,13 @@ fc_hub_feed(fc_state *st, HubObject *hub, bool plain)
 
 /* --- submitting ------------------------------------------------------------------ */
 
-/* Into the backlog, with its task. */
+/* Into the backlog, with its task (NULL: it has one). */
 static int
 wait_in_backlog(HubObject *hub, FutureObject *f, const fc_call *call)
 {
-    if (fc_task_store(f, call->fn, call->args, call->nargs, call->kwnames)
-        < 0) {
+    if (call != NULL
+        && fc_task_store(f, call->fn, call->args, call->nargs, call->kwnames)
+               < 0) {
         return -1;
     }
     fc_ref_give((PyObject *)f);
@@ -458,27 +497,11 @@ wait_in_backlog(HubObject *hub, FutureObject *f, const fc_call *call)
     return -1;
 }
 
-/* 1: sent, or it has ended with an error of its own; 0: no room; -1. */
+/* What sending a fresh call has come to.  1: done; 0: no room; -1 with an
+ * exception. */
 static int
-send_call(fc_state *st, HubObject *hub, FutureObject *f, const fc_call *call)
+report(int error)
 {
-    fc_outgoing o;
-    fc_outgoing_init(&o);
-    int64_t number = number_of(st, hub, call->fn);
-    int put = number < 0
-                  ? -1
-                  : fc_call_put(st, &o, call, (uint32_t)number, false);
-    if (put < 0) {
-        fc_outgoing_clear(&o);
-        (void)fail_pickling(st, hub, f);
-        fc_hub_count_down(hub);
-        return 1;
-    }
-    int error = send(hub, f, &o, (uint32_t)number, true);
-    if (error == EAGAIN && fc_hub_fetch(st, hub, false) > 0) {
-        error = send(hub, f, &o, (uint32_t)number, true);
-    }
-    fc_outgoing_clear(&o);
     switch (error) {
     case 0:
     case ECANCELED:
@@ -499,9 +522,45 @@ send_call(fc_state *st, HubObject *hub, FutureObject *f, const fc_call *call)
     }
 }
 
-int
-fc_hub_submit(fc_state *st, HubObject *hub, FutureObject *f,
-              const fc_call *call)
+/* 1: sent, or it has ended with an error of its own; 0: no room; -1. */
+static int
+send_call(fc_state *st, HubObject *hub, FutureObject *f, const fc_call *call)
+{
+    fc_outgoing o;
+    fc_outgoing_init(&o);
+    int64_t number = fc_hub_number(st, hub, call->fn);
+    int put = number < 0
+                  ? -1
+                  : fc_call_put(st, &o, call, (uint32_t)number, false);
+    if (put < 0) {
+        fc_outgoing_clear(&o);
+        (void)fail_pickling(st, hub, f);
+        fc_hub_count_down(hub);
+        return 1;
+    }
+    int error = send(hub, f, &o, (uint32_t)number, true);
+    if (error == EAGAIN && fc_hub_fetch(st, hub, false) > 0) {
+        error = send(hub, f, &o, (uint32_t)number, true);
+    }
+    fc_outgoing_clear(&o);
+    return report(error);
+}
+
+static int
+send_batch(fc_state *st, HubObject *hub, FutureObject *f)
+{
+    BatchObject *b = fc_batch_of(f);
+    ready_call ready = {.batch = b};
+    int error = send_ready(hub, f, &ready, true);
+    if (error == EAGAIN && fc_hub_fetch(st, hub, false) > 0) {
+        error = send_ready(hub, f, &ready, true);
+    }
+    Py_DECREF(b);
+    return report(error);
+}
+
+static int
+submit(fc_state *st, HubObject *hub, FutureObject *f, const fc_call *call)
 {
     int64_t before = atomic_fetch_add_explicit(&hub->unfinished, 1,
                                                memory_order_relaxed);
@@ -515,7 +574,8 @@ fc_hub_submit(fc_state *st, HubObject *hub, FutureObject *f,
     }
     int sent = 0;
     if (atomic_load_explicit(&hub->waiting, memory_order_relaxed) == 0) {
-        sent = send_call(st, hub, f, call);
+        sent = call != NULL ? send_call(st, hub, f, call)
+                            : send_batch(st, hub, f);
     }
     if (sent == 0) {
         sent = wait_in_backlog(hub, f, call) < 0 ? -1 : 1;
@@ -524,6 +584,19 @@ fc_hub_submit(fc_state *st, HubObject *hub, FutureObject *f,
         fc_hub_count_down(hub);
     }
     return sent < 0 ? -1 : 0;
+}
+
+int
+fc_hub_submit(fc_state *st, HubObject *hub, FutureObject *f,
+              const fc_call *call)
+{
+    return submit(st, hub, f, call);
+}
+
+int
+fc_hub_submit_batch(fc_state *st, HubObject *hub, FutureObject *f)
+{
+    return submit(st, hub, f, NULL);
 }
 
 /* --- taking back ----------------------------------------------------------------- */
@@ -562,10 +635,20 @@ fc_hub_withdraw(FutureObject *f)
     }
     fc_task task = {0};
     bool withdrawn = false;
+    bool stopped = false;
+    BatchObject *b = fc_batch_of(f);
     fc_hub_enter(hub);
     if (is_in_slot(hub, f)) {
         withdrawn =
             fc_requester_cancel(&hub->hub->requester, f->generation);
+        if (b != NULL && withdrawn) {
+            b->index = -1;
+            b->begun = 0;
+            hub->batches--;
+        }
+        else if (b != NULL) {
+            stopped = fc_batch_stop(b);
+        }
     }
     if (withdrawn) {
         FC_LOCK(f);
@@ -581,6 +664,12 @@ fc_hub_withdraw(FutureObject *f)
         fc_hub_count_down(hub);
         Py_DECREF(f); /* the slot's */
     }
+    if (stopped) {
+        fc_due due = {0};
+        fc_batch_told(fc_state_of_exact(Py_TYPE(hub)), b, 0, NULL, true, &due);
+        fc_due_fire(&due);
+    }
+    Py_XDECREF((PyObject *)b);
     Py_DECREF(hub);
     return withdrawn;
 }

@@ -140,7 +140,7 @@ static PyMethodDef module_methods[] = {
     X(future_type) X(waiter_type) X(as_completed_type) X(map_type) \
     X(map_iterator_type) X(queue_type) X(item_type) X(worker_type) \
     X(sink_type) X(region_type) X(sealed_type) X(hub_type) \
-    X(worker_end_type) X(pool_type) X(process_pool_type) X(std_future)
+    X(worker_end_type) X(batch_type) X(process_map_type) X(pool_type) X(process_pool_type) X(std_future)
 
 #define FC_STATE_OTHERS(X) \
     X(condition_factory) X(queue_empty) X(getswitchinterval) \
@@ -252,7 +252,9 @@ module_exec(PyObject *module)
         || fc_worker_init(module, st) < 0
         || fc_pickling_init(module, st) < 0
         || fc_region_init(module, st) < 0 || fc_sealed_init(module, st) < 0
-        || fc_hub_init(module, st) < 0 || fc_worker_end_init(module, st) < 0) {
+        || fc_hub_init(module, st) < 0 || fc_worker_end_init(module, st) < 0
+        || fc_batch_init(module, st) < 0
+        || fc_process_map_init(module, st) < 0) {
         return -1;
     }
     return 0;

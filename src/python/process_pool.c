@@ -1,6 +1,6 @@
 /* process_pool.c - the native half of ProcessPoolExecutor: submit() and the
  * attributes that it reads.  The other half is Python: futures_c/process.py. */
-#include "python/hub.h"
+#include "python/process_pool.h"
 
 #include "port/port.h"
 
@@ -12,17 +12,6 @@ enum {
     STARTED = 4, /* the pool's thread runs */
     STATIC = 8,  /* all workers are started at once (fork) */
 };
-
-typedef struct {
-    PyObject_HEAD
-    FC_WEAKLIST_FIELD
-    HubObject *hub;        /* NULL before __init__() and after shutdown() */
-    PyObject *processes;   /* dict by process number, or NULL: None */
-    PyObject *broken;      /* NULL: False; or the text */
-    PyObject *max_workers; /* as given */
-    Py_ssize_t limit;      /* of workers: max_workers as a number */
-    _Atomic(uint32_t) flags;
-} ProcessPoolObject;
 
 static inline uint32_t
 pool_flags(ProcessPoolObject *pool)
@@ -104,20 +93,28 @@ pool_check(fc_state *st, ProcessPoolObject *pool)
     return hub;
 }
 
-/* Start what the call needs: the pool's thread, a worker. */
-static int
-pool_prepare(ProcessPoolObject *pool, HubObject *hub)
+int
+fc_process_pool_prepare(ProcessPoolObject *pool, HubObject *hub,
+                        uint64_t calls)
 {
     uint32_t flags = pool_flags(pool);
-    if ((flags & STATIC) == 0) {
+    bool more = (flags & STATIC) == 0;
+    while (more) {
         Py_ssize_t count;
         FC_LOCK(pool);
         count = pool->processes != NULL ? PyDict_GET_SIZE(pool->processes)
                                         : pool->limit;
         FC_UNLOCK();
-        if (count < pool->limit && fc_hub_needs_worker(hub)
-            && call_method(pool, "_adjust_process_count") < 0) {
-            return -1;
+        more = count < pool->limit && fc_hub_needs_worker(hub, calls);
+        if (more) {
+            PyObject *started = PyObject_CallMethod(
+                (PyObject *)pool, "_adjust_process_count", "K",
+                (unsigned long long)calls);
+            if (started == NULL) {
+                return -1;
+            }
+            more = started == Py_True;
+            Py_DECREF(started);
         }
     }
     return flags & STARTED ? 0
@@ -125,6 +122,31 @@ pool_prepare(ProcessPoolObject *pool, HubObject *hub)
 }
 
 /* --- submit() --------------------------------------------------------------------- */
+
+PyObject *
+fc_process_pool_submit(fc_state *st, ProcessPoolObject *pool, HubObject *hub,
+                       PyObject *fn, PyObject *const *args, Py_ssize_t nargs,
+                       PyObject *kwnames)
+{
+    FutureObject *f = NULL;
+    if (fc_process_pool_prepare(pool, hub, 1) == 0) {
+        f = fc_future_new(st);
+    }
+    if (f != NULL) {
+        fc_call call = {
+            .fn = fn, .args = args, .nargs = nargs, .kwnames = kwnames};
+        fc_future_set_flags(f, FC_FUTURE_QUEUED);
+        f->generation = hub->generation;
+        if (fc_hub_submit(st, hub, f, &call) < 0) {
+            Py_CLEAR(f);
+            if (pool_flags(pool) & BROKEN) {
+                PyErr_Clear();
+                (void)raise_broken(st, pool);
+            }
+        }
+    }
+    return (PyObject *)f;
+}
 
 PyDoc_STRVAR(submit_doc,
 "submit($self, fn, /, *args, **kwargs)\n--\n\n"
@@ -151,25 +173,29 @@ pool_submit(PyObject *self, PyTypeObject *defining_class,
     if (hub == NULL) {
         return NULL;
     }
-    FutureObject *f = NULL;
-    if (pool_prepare(pool, hub) == 0) {
-        f = fc_future_new(st);
-    }
-    if (f != NULL) {
-        fc_call call = {.fn = args[0], .args = args + 1, .nargs = nargs - 1,
-                        .kwnames = kwnames};
-        fc_future_set_flags(f, FC_FUTURE_QUEUED);
-        f->generation = hub->generation;
-        if (fc_hub_submit(st, hub, f, &call) < 0) {
-            Py_CLEAR(f);
-            if (pool_flags(pool) & BROKEN) {
-                PyErr_Clear();
-                (void)raise_broken(st, pool);
-            }
-        }
-    }
+    PyObject *future = fc_process_pool_submit(st, pool, hub, args[0],
+                                              args + 1, nargs - 1, kwnames);
     Py_DECREF(hub);
-    return (PyObject *)f;
+    return future;
+}
+
+/* _map_batches(fn, iterables, timeout): an iterator, or None. */
+static PyObject *
+pool_map_batches(PyObject *self, PyObject *args)
+{
+    ProcessPoolObject *pool = (ProcessPoolObject *)self;
+    fc_state *st = fc_state_of(self);
+    PyObject *fn, *iterables, *timeout;
+    if (!PyArg_ParseTuple(args, "OO!O:_map_batches", &fn, &PyTuple_Type,
+                          &iterables, &timeout)) {
+        return NULL;
+    }
+    HubObject *hub = pool_check(st, pool);
+    PyObject *it = hub != NULL ? fc_process_map(st, pool, hub, fn, iterables,
+                                                timeout)
+                               : NULL;
+    Py_XDECREF((PyObject *)hub);
+    return it;
 }
 
 /* _submits_natively(): is `self.submit` the function above? */
@@ -400,6 +426,7 @@ pool_tp_dealloc(PyObject *self)
 static PyMethodDef pool_methods[] = {
     {"submit", (PyCFunction)(void (*)(void))pool_submit,
      METH_METHOD | METH_FASTCALL | METH_KEYWORDS, submit_doc},
+    {"_map_batches", pool_map_batches, METH_VARARGS, NULL},
     {"_submits_natively", pool_submits_natively, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };

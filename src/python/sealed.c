@@ -93,12 +93,12 @@ fc_sealed_get(fc_state *st, PyObject *self, PyObject **result,
               PyObject **exception)
 {
     SealedObject *sealed = (SealedObject *)self;
-    uint64_t size = sealed->size;
+    uint64_t whole;
     const unsigned char *bytes =
-        sealed->region != NULL ? fc_region_bytes(sealed->region, &size)
+        sealed->region != NULL ? fc_region_bytes(sealed->region, &whole)
                                : sealed->bytes;
-    return fc_reply_get(st, sealed->kind, bytes, size, sealed->region, result,
-                        exception);
+    return fc_reply_get(st, sealed->kind, bytes, sealed->size, sealed->region,
+                        result, exception);
 }
 
 /* --- opening ---------------------------------------------------------------- */

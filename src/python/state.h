@@ -30,6 +30,8 @@ typedef struct fc_state {
     PyTypeObject *sealed_type;
     PyTypeObject *hub_type;
     PyTypeObject *worker_end_type;
+    PyTypeObject *batch_type;
+    PyTypeObject *process_map_type;
     PyTypeObject *process_pool_type; /* as pool_type, of futures_c.process */
     PyTypeObject *pool_type; /* NULL until futures_c.thread asks for it */
 
@@ -111,6 +113,8 @@ int fc_region_init(PyObject *module, fc_state *st);
 int fc_sealed_init(PyObject *module, fc_state *st);
 int fc_hub_init(PyObject *module, fc_state *st);
 int fc_worker_end_init(PyObject *module, fc_state *st);
+int fc_batch_init(PyObject *module, fc_state *st);
+int fc_process_map_init(PyObject *module, fc_state *st);
 
 /* Functions of the module. */
 PyObject *fc_wait(PyObject *module, PyObject *const *args, Py_ssize_t nargs,

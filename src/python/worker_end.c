@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Bytes of free blocks that a worker keeps for its next large replies. */
 #define KEEP (UINT64_C(1) << 28)
@@ -261,6 +262,214 @@ answer(fc_state *st, WorkerEndObject *end, struct fc_job *job, bool lost,
     return status;
 }
 
+/* --- a batch --------------------------------------------------------------------------- */
+
+/* Arguments that are kept out of a tuple. */
+#define FEW_ARGS 8
+
+/* Call the function of a batch with one of its items. */
+static PyObject *
+call_item(PyObject *fn, const unsigned char *bytes, uint64_t size,
+          bool *readable)
+{
+    PyObject *stack[1 + FEW_ARGS];
+    fc_incoming in = {bytes, bytes, bytes + size};
+    stack[0] = NULL;
+    int count = fc_call_get_plain(&in, stack + 1, FEW_ARGS);
+    PyObject *result = NULL;
+    *readable = true;
+    if (count >= 0) {
+        result = PyObject_Vectorcall(
+            fn, stack + 1,
+            (size_t)count | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+        for (int i = 1; i <= count; i++) {
+            Py_DECREF(stack[i]);
+        }
+        return result;
+    }
+    PyObject *none, *args, *kwargs;
+    if (count == -1 || fc_call_get(NULL, &in, NULL, &none, &args, &kwargs) < 0) {
+        *readable = false;
+        return NULL;
+    }
+    result = PyObject_Call(fn, args, kwargs);
+    Py_DECREF(args);
+    return result;
+}
+
+/* Store a result in its cell, if it has room there. */
+static bool
+store_inline(const struct fc_batch_view *v, uint32_t item, PyObject *result)
+{
+    uint64_t bits = 0;
+    uint32_t state;
+    int overflow = 0;
+    if (result == Py_None) {
+        state = FC_CELL_NONE;
+    }
+    else if (PyBool_Check(result)) {
+        state = result == Py_True ? FC_CELL_TRUE : FC_CELL_FALSE;
+    }
+    else if (PyLong_CheckExact(result)) {
+        state = FC_CELL_INT;
+        bits = (uint64_t)PyLong_AsLongLongAndOverflow(result, &overflow);
+    }
+    else if (PyFloat_CheckExact(result)) {
+        double number = PyFloat_AS_DOUBLE(result);
+        state = FC_CELL_FLOAT;
+        memcpy(&bits, &number, sizeof(bits));
+    }
+    else {
+        return false;
+    }
+    if (overflow != 0) {
+        return false;
+    }
+    fc_batch_store(v, item, state, bits);
+    return true;
+}
+
+/* Send what a call has returned, or raised (`result` NULL), as a message. */
+static int
+say_item(fc_state *st, WorkerEndObject *end, const struct fc_job *job,
+         const struct fc_batch_view *v, uint32_t item, PyObject *result,
+         unsigned kind)
+{
+    fc_outgoing o;
+    fc_outgoing_init(&o);
+    int status = 0;
+    unsigned count;
+    if (result != NULL && fc_object_put(st, &o, result) < 0) {
+        fc_outgoing_cut(&o, 0, 0);
+        kind = FC_REPLY_EXCEPTION;
+        result = NULL;
+    }
+    if (result == NULL) {
+        status = put_exception(st, &o);
+    }
+    if (status == 0) {
+        status = fc_outgoing_put(&o, &item, sizeof(item));
+    }
+    const struct fc_part *parts =
+        status == 0 ? fc_outgoing_parts(&o, &count) : NULL;
+    if (parts != NULL) {
+        /* Who sees the cell does not see the message yet, and looks for it. */
+        fc_batch_store(v, item, FC_CELL_MESSAGE, 0);
+        int error = fc_responder_say(&end->responder, job, (uint16_t)kind,
+                                     parts, count);
+        if (error != 0 && error != ESRCH) {
+            errno = error;
+            PyErr_SetFromErrno(PyExc_OSError);
+            parts = NULL;
+        }
+    }
+    fc_outgoing_clear(&o);
+    return parts != NULL ? 0 : -1;
+}
+
+static int
+answer_item(fc_state *st, WorkerEndObject *end, const struct fc_job *job,
+            const struct fc_batch_view *v, uint32_t item, PyObject *fn)
+{
+    uint64_t size = 0;
+    bool readable = false;
+    const unsigned char *bytes = fc_batch_item(v, item, &size);
+    PyObject *result = NULL;
+    if (bytes != NULL) {
+        result = call_item(fn, bytes, size, &readable);
+    }
+    else {
+        (void)fc_incoming_complain();
+    }
+    int status = 0;
+    if (result != NULL && store_inline(v, item, result)) {
+        fc_responder_stored(&end->responder);
+    }
+    else {
+        status = say_item(st, end, job, v, item, result,
+                          result != NULL ? FC_REPLY_RESULT
+                          : readable     ? FC_REPLY_EXCEPTION
+                                         : FC_REPLY_UNREADABLE);
+    }
+    Py_XDECREF(result);
+    return status;
+}
+
+/* Answer items of a batch, from `item` on, until none is left.  0, or -1 where
+ * the worker has to end. */
+static int
+answer_batch(fc_state *st, WorkerEndObject *end, const struct fc_job *job,
+             const struct fc_batch_view *v, int item)
+{
+    uint32_t mine = 0;
+    int status = 0;
+    PyObject *fn = Py_XNewRef(function_of(st, end, job->function));
+    PyObject *unreadable = fn == NULL ? fc_exception_take() : NULL;
+    while (status == 0 && item >= 0) {
+        if (fn != NULL) {
+            status = answer_item(st, end, job, v, (uint32_t)item, fn);
+        }
+        else {
+            fc_exception_restore(Py_NewRef(unreadable));
+            status = say_item(st, end, job, v, (uint32_t)item, NULL,
+                              FC_REPLY_UNREADABLE);
+        }
+        mine++;
+        if (status == 0) {
+            status = PyErr_CheckSignals();
+        }
+        if (status == 0
+            && atomic_load_explicit(&end->interrupted,
+                                    memory_order_relaxed)) {
+            break;
+        }
+        if (status == 0) {
+            item = fc_responder_claim(&end->responder, job, v);
+        }
+    }
+    Py_XDECREF(fn);
+    Py_XDECREF(unreadable);
+    if (status == 0 && fc_batch_leave(v, mine)) {
+        int error = fc_responder_say(&end->responder, job, FC_REPLY_DONE, NULL,
+                                     0);
+        if (error != 0 && error != ESRCH) {
+            errno = error;
+            PyErr_SetFromErrno(PyExc_OSError);
+            status = -1;
+        }
+    }
+    return status;
+}
+
+/* A batch that this worker has taken. */
+static int
+take_batch(fc_state *st, WorkerEndObject *end, const struct fc_job *job)
+{
+    struct fc_batch_view v;
+    int error = fc_responder_open(&end->responder, job, &v);
+    if (error != 0) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "the shared memory of the process pool is damaged");
+        return -1;
+    }
+    return answer_batch(st, end, job, &v,
+                        fc_responder_claim(&end->responder, job, &v));
+}
+
+/* Join a batch of another worker's.  1: some of it is done; 0: there is none;
+ * -1. */
+static int
+join_batch(fc_state *st, WorkerEndObject *end)
+{
+    struct fc_job job;
+    struct fc_batch_view v;
+    int item;
+    if (fc_responder_join(&end->responder, &job, &v, &item) != 0) {
+        return 0;
+    }
+    return answer_batch(st, end, &job, &v, item) < 0 ? -1 : 1;
+}
+
 /* --- the loop ---------------------------------------------------------------------------- */
 
 /* Wait for a request.  As fc_responder_idle(). */
@@ -316,15 +525,30 @@ end_serve(PyObject *self, PyObject *arg)
             error = fc_responder_fetch(w, &job);
         }
         switch (error) {
-        case EAGAIN:
+        case EAGAIN: {
+            int joined = tasks == 0 ? join_batch(st, end) : 0;
+            if (joined != 0) {
+                if (joined < 0) {
+                    return NULL;
+                }
+                error = 0;
+                break;
+            }
             error = wait_for_request(end);
             if (error == ESHUTDOWN) {
                 fc_responder_leave(w);
                 Py_RETURN_NONE;
             }
             break;
+        }
         case 0:
         case ENOMEM: {
+            if (job.kind == FC_REQUEST_BATCH) {
+                if (error != 0 || take_batch(st, end, &job) < 0) {
+                    return NULL;
+                }
+                break;
+            }
             bool last = tasks == 1;
             tasks -= tasks > 0;
             if (answer(st, end, &job, error == ENOMEM, last) < 0) {

@@ -1,0 +1,180 @@
+/* batches.c - see batches.h. */
+#include "ipc/batches.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "ipc/requests.h"
+
+static_assert(sizeof(struct fc_batch) == 16, "the head is two words");
+static_assert(sizeof(struct fc_cell) == 16, "no padding is shared");
+
+#define NUMBER_BITS 16
+#define NUMBER ((UINT64_C(1) << NUMBER_BITS) - 1)
+
+static uint64_t
+next_of(uint64_t position, uint32_t i)
+{
+    return position % FC_POSITIONS << NUMBER_BITS | i;
+}
+
+/* --- the parent ------------------------------------------------------------ */
+
+void
+fc_batch_write(struct fc_batch *b, uint64_t position, uint32_t count,
+               const uint32_t *ends, const void *bytes, uint64_t size)
+{
+    unsigned char *to = (unsigned char *)&b->cells[count];
+    /* Relaxed: published with the request. */
+    atomic_store_explicit(&b->done, 0, memory_order_relaxed);
+    b->count = count;
+    memset(b->cells, 0, count * sizeof(struct fc_cell));
+    memcpy(to, ends, count * sizeof(*ends));
+    memcpy(to + count * sizeof(*ends), bytes, (size_t)size);
+    /* Last: who still claims from what stood here before has failed by now. */
+    atomic_store_explicit(&b->next, next_of(position, 0),
+                          memory_order_release); /* A1 */
+}
+
+uint32_t
+fc_batch_left(const struct fc_batch *b)
+{
+    uint64_t i = atomic_load_explicit(&b->next, memory_order_relaxed)
+                 & NUMBER;
+    return i < b->count ? b->count - (uint32_t)i : 0;
+}
+
+uint32_t
+fc_batch_cancel(struct fc_batch *b, bool *all_done)
+{
+    uint64_t seen = atomic_load_explicit(&b->next, memory_order_relaxed);
+    uint64_t after;
+    do {
+        after = (seen & ~NUMBER) | b->count;
+    } while (!atomic_compare_exchange_weak_explicit(
+        &b->next, &seen, after, memory_order_acq_rel,
+        memory_order_relaxed)); /* A1 */
+    uint32_t first = (uint32_t)(seen & NUMBER);
+    if (first > b->count) {
+        first = b->count;
+    }
+    uint32_t left = b->count - first;
+    *all_done = left > 0
+                && atomic_fetch_add_explicit(&b->done, left,
+                                             memory_order_acq_rel)
+                           + left
+                       == b->count; /* A3 */
+    return first;
+}
+
+/* --- a worker -------------------------------------------------------------- */
+
+bool
+fc_batch_view(struct fc_batch_view *v, const unsigned char *bytes,
+              uint64_t size, uint64_t position)
+{
+    if (size < sizeof(struct fc_batch) || (uintptr_t)bytes % 16 != 0) {
+        return false;
+    }
+    v->batch = (struct fc_batch *)(uintptr_t)bytes;
+    v->position = position % FC_POSITIONS;
+    v->count = *(volatile uint32_t *)&v->batch->count; /* read once */
+    if (v->count == 0 || v->count > FC_BATCH_MOST
+        || fc_batch_head(v->count) > size) {
+        return false;
+    }
+    v->ends = (const unsigned char *)&v->batch->cells[v->count];
+    v->items = v->ends + v->count * sizeof(uint32_t);
+    v->size = size - fc_batch_head(v->count);
+    return true;
+}
+
+int
+fc_batch_claim(const struct fc_batch_view *v)
+{
+    uint64_t seen =
+        atomic_load_explicit(&v->batch->next, memory_order_relaxed);
+    do {
+        if (seen >> NUMBER_BITS != v->position
+            || (seen & NUMBER) >= v->count) {
+            return -1;
+        }
+    } while (!atomic_compare_exchange_weak_explicit(
+        &v->batch->next, &seen, seen + 1, memory_order_acq_rel,
+        memory_order_relaxed)); /* A1 */
+    FC_KILL_POINT();
+    return (int)(seen & NUMBER);
+}
+
+const unsigned char *
+fc_batch_item(const struct fc_batch_view *v, uint32_t i, uint64_t *size)
+{
+    uint32_t from = 0, to;
+    memcpy(&to, v->ends + i * sizeof(to), sizeof(to));
+    if (i > 0) {
+        memcpy(&from, v->ends + (i - 1) * sizeof(from), sizeof(from));
+    }
+    if (from > to || to > v->size) {
+        return NULL;
+    }
+    *size = to - from;
+    return v->items + from;
+}
+
+bool
+fc_batch_leave(const struct fc_batch_view *v, uint32_t mine)
+{
+    FC_KILL_POINT();
+    return mine > 0
+           && atomic_fetch_add_explicit(&v->batch->done, mine,
+                                        memory_order_acq_rel)
+                      + mine
+                  == v->count; /* A3 */
+}
+
+/* --- finding one ------------------------------------------------------------- */
+
+/* A seat says the tag of its open batch plus 1, or 0. */
+void
+fc_batch_open(struct fc_segment *s, uint32_t seat, uint64_t tag)
+{
+    atomic_store_explicit(&s->seats[seat].batch, tag + 1,
+                          memory_order_seq_cst); /* A4 */
+    FC_KILL_POINT();
+}
+
+void
+fc_batch_close(struct fc_segment *s, uint32_t seat, uint64_t tag)
+{
+    uint64_t open = tag + 1;
+    /* Relaxed: who still reads it finds nothing to claim. */
+    atomic_compare_exchange_strong_explicit(&s->seats[seat].batch, &open, 0,
+                                            memory_order_relaxed,
+                                            memory_order_relaxed);
+}
+
+bool
+fc_batches_open(const struct fc_segment *s)
+{
+    for (uint32_t i = 0; i < s->geometry.seats; i++) {
+        if (atomic_load_explicit(&s->seats[i].batch, memory_order_seq_cst)
+            != 0) { /* A4 */
+            return true;
+        }
+    }
+    return false;
+}
+
+bool
+fc_batch_find(const struct fc_segment *s, uint32_t *seat, uint64_t *tag)
+{
+    for (; *seat < s->geometry.seats; (*seat)++) {
+        uint64_t open = atomic_load_explicit(&s->seats[*seat].batch,
+                                             memory_order_acquire); /* A4 */
+        if (open != 0) {
+            *tag = open - 1;
+            return true;
+        }
+    }
+    return false;
+}
