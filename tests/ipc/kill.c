@@ -6,10 +6,20 @@
 
 #include <signal.h>
 #include <stdatomic.h>
+#include <stddef.h>
 
+#ifdef FC_KILL_POINT
+#define HAS_POINTS true
+#else
+#define HAS_POINTS false
+#endif
 #include "points.h"
 
+const bool kill_points = HAS_POINTS;
+
 static atomic_long fuse;
+static _Thread_local long stop_at;
+static _Thread_local void (*stop_here)(void);
 
 #define SELDOM 30000000000
 long long look_ns = SELDOM;
@@ -27,6 +37,13 @@ kill_fuse(long n)
 }
 
 void
+kill_stop_at(long n, void (*stop)(void))
+{
+    stop_at = n;
+    stop_here = stop;
+}
+
+void
 kill_point(const char *file, int line)
 {
     /* For the eye of a debugger. */
@@ -34,5 +51,8 @@ kill_point(const char *file, int line)
     (void)line;
     if (fuse > 0 && atomic_fetch_sub(&fuse, 1) == 1) {
         raise(SIGKILL);
+    }
+    if (stop_at > 0 && --stop_at == 0) {
+        stop_here();
     }
 }

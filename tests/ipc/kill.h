@@ -16,4 +16,11 @@ void look_often(bool often);
 /* Die at the `n`-th point from now on; 0: never. */
 void kill_fuse(long n);
 
+/* Whether this program has such points at all. */
+extern const bool kill_points;
+
+/* Call `stop` at the `n`-th point that this thread comes to from now on;
+ * 0: never. */
+void kill_stop_at(long n, void (*stop)(void));
+
 #endif /* KILL_H */

@@ -14,10 +14,14 @@ void test_ends(void);
 void test_pool(void);
 void test_kill(void);
 void test_noise(void);
+void test_hub(void);
+void test_stress_hub(void);
+void test_race_hub(void);
 
 void (*const check_tests[])(void) = {
     test_process, test_segment, test_requests, test_stream, test_idle,
     test_arena,   test_blocks,  test_ends,     test_pool,   test_kill,
-    test_noise,
+    test_noise,   test_hub,     test_stress_hub,
+    test_race_hub,
     NULL,
 };
