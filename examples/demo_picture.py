@@ -5,7 +5,7 @@ What is drawn is handed over by demo.py; nothing is measured here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -75,14 +75,31 @@ def bars(axes: Any, rows: Sequence[Row]) -> None:
     axes.tick_params(left=False, bottom=False, labelbottom=False, labelcolor=INK)
 
 
-def draw(heading: str, crawls: Sequence[Row], tasks: Sequence[Row], path: Path) -> None:
-    """Write the picture of both tables to *path*."""
-    figure = pyplot.figure(figsize=(12, 6.2), dpi=130, layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=(1, 1))
-    bars(left, tasks)
-    left.set_title("Short tasks: time or memory per task", color=INK, loc="left")
-    bars(right, [row for row in crawls if row.unit])
-    right.set_title("A whole crawl: mostly page work", color=INK, loc="left")
+# Where each table stands, and what it is called there. A column is for what
+# can be compared: the left one for the cost of a task, the right one for whole
+# programs.
+LEFT = {
+    "tasks": "Short tasks in threads: time or memory per task",
+    "process_tasks": "Short tasks in processes: time per task",
+}
+RIGHT = {
+    "crawl": "A whole crawl: mostly page work",
+    "images": "A folder of images, in processes",
+    "pipeline": "Threads download, processes convert",
+}
+
+
+def draw(heading: str, tables: Mapping[str, Sequence[Row]], path: Path) -> None:
+    """Write the picture of all tables, which are given by key, to *path*."""
+    figure = pyplot.figure(figsize=(12, 10.4), dpi=130, layout="constrained")
+    for part, titles in zip(figure.subfigures(1, 2), (LEFT, RIGHT), strict=True):
+        # Numbers of things are the same and need no bars.
+        shown = [[row for row in tables[key] if row.unit] for key in titles]
+        heights = [len(rows) for rows in shown]
+        places = part.subplots(len(shown), 1, height_ratios=heights)
+        for axes, title, rows in zip(places, titles.values(), shown, strict=True):
+            bars(axes, rows)
+            axes.set_title(title, color=INK, loc="left")
     figure.suptitle(heading, fontsize=9, color=FAINT)
     figure.legend(
         handles=[pyplot.Rectangle((0, 0), 1, 1, color=c) for c in (GREY, BLUE)],

@@ -30,32 +30,35 @@ def same(value: object) -> object:
     return value
 
 
+def check(found: object, sent: object) -> None:
+    """End the program unless what came back is what was sent."""
+    if found != sent:
+        raise SystemExit(f"{str(sent)[:60]} came back as {str(found)[:60]}")
+
+
 def bulk(pool: Any) -> int:
     """Submit many tasks, then ask for each result."""
     tasks = [pool.submit(same, number) for number in range(TASKS)]
-    for task in tasks:
-        task.result()
+    check([task.result() for task in tasks], list(range(TASKS)))
     return TASKS
 
 
 def mapped(pool: Any) -> int:
     """The same by map, without a word about chunks."""
-    for _ in pool.map(same, range(TASKS)):
-        pass
+    check(list(pool.map(same, range(TASKS))), list(range(TASKS)))
     return TASKS
 
 
 def ping_pong(pool: Any) -> int:
     """Wait for each result before the next task is submitted."""
     for number in range(TURNS):
-        pool.submit(same, number).result()
+        check(pool.submit(same, number).result(), number)
     return TURNS
 
 
 def payload(pool: Any) -> int:
     """Send 10 MB there and get them back."""
-    if pool.submit(same, PAYLOAD).result() != PAYLOAD:
-        raise SystemExit("other bytes came back")
+    check(pool.submit(same, PAYLOAD).result(), PAYLOAD)
     return 1
 
 

@@ -6,11 +6,11 @@
 Reads one page of a site and takes every image that it links to. Waiting for
 the network is for threads; decoding and shrinking is for processes, one per
 core. The two pools are connected by the loops of `run`: the downloads are
-handled in the order in which they arrive and each is sent on at once, and so
-are the small images that come back from the processes and are written here.
-So no image waits for another one, and an error, be it of the network or in
-the file, is that image's own. There is nothing else to it: a pool of threads
-and a pool of processes have the same futures.
+handled in the order in which they arrive, and each is sent on at once, so that
+the processes work while the threads still wait for the rest; then the small
+images are written in the order in which they are done. An error, be it of the
+network or in a file, is that image's own. Nothing else is needed to connect
+the two: pools of threads and of processes have the same futures.
 
 ``--module`` names the module of both pools, ``futures_c`` or
 ``concurrent.futures``. What is done to an image stands in ``images.py``.
@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import os
 import signal
 import sys
 import time
@@ -37,9 +36,9 @@ from images import (
     add_common_options,
     done,
     finish,
-    leave_interrupts,
     read_options,
     shrink,
+    start_processes,
     write_whole,
 )
 from webpage import parse_page
@@ -91,16 +90,13 @@ def run(
     """Download, shrink and write the images, and report on each."""
     context = multiprocessing.get_context(options.start_method)
     with (
-        futures.ProcessPoolExecutor(
-            options.workers, context, leave_interrupts
-        ) as processes,
+        futures.ProcessPoolExecutor(options.workers, context) as processes,
         futures.ThreadPoolExecutor(options.threads) as threads,
     ):
         try:
-            # Forking a process that has threads copies whatever locks they
-            # hold. The first call starts all processes that are forked, so it
-            # has to come before there are threads.
-            processes.submit(os.getpid)
+            # Before there are threads: forking a process that has some copies
+            # whatever locks they hold.
+            start_processes(processes, options.workers)
             downloads = {
                 threads.submit(download, address, options.timeout): name
                 for name, address in addresses.items()

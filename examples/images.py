@@ -103,11 +103,6 @@ def convert_file(source: Path, target: Path) -> Done:
     return done(data, small, began)
 
 
-def leave_interrupts() -> None:
-    """Let Ctrl-C, which reaches the workers too, be handled by the parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
 # What runs in the parent.
 
 
@@ -220,6 +215,18 @@ def describe(error: BaseException) -> str:
     return text or str(error) or type(error).__name__
 
 
+def start_processes(pool: Any, workers: int) -> None:
+    """Start the processes of a pool, which are not to be disturbed by Ctrl-C.
+
+    It reaches all processes of a terminal. Those that begin while it is ignored
+    go on ignoring it, so what becomes of their work is decided here alone.
+    """
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for _ in range(workers):
+        pool.submit(os.getpid)
+    signal.signal(signal.SIGINT, before)
+
+
 def convert_folder(
     futures: ModuleType,
     files: dict[Path, Path],
@@ -232,10 +239,10 @@ def convert_folder(
     *method* is how processes are started, None the way the running version of
     Python does it. What ends the run early goes to the report, too.
     """
-    with futures.ProcessPoolExecutor(
-        workers, multiprocessing.get_context(method), leave_interrupts
-    ) as pool:
+    context = multiprocessing.get_context(method)
+    with futures.ProcessPoolExecutor(workers, context) as pool:
         try:
+            start_processes(pool, workers)
             tasks = {
                 pool.submit(convert_file, source, target): source
                 for source, target in files.items()

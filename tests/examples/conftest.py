@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import importlib
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-from running import CAP, Site, finish, start_example
+from running import CAP, IMAGES, WIDTH, Site, finish, served, start_example
 from support.subproc import Outcome
 
-FAULTY_SITE = Path(__file__).with_name("faulty_site.py")
-NEEDED = ("requests", "tqdm")
+NEEDED = ("PIL", "requests", "tqdm")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -27,15 +24,17 @@ def _libraries() -> None:
 @pytest.fixture
 def site() -> Iterator[Site]:
     """Serve a fresh site with faults."""
-    with subprocess.Popen(
-        [sys.executable, str(FAULTY_SITE)],
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            yield Site(process)
-        finally:
-            process.kill()
+    with served() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Draw the demo's images, small: do not write there."""
+    folder = tmp_path_factory.mktemp("drawn")
+    size = (f"--images={IMAGES}", f"--width={WIDTH}")
+    finish(start_example("demo_drawing.py", str(folder), *size)).check()
+    return folder
 
 
 @pytest.fixture

@@ -5,6 +5,10 @@ the loopback address until it is ended. Started afresh for each test, it needs
 no reset: pages that fail at first count their requests.
 
 ``/log`` answers with the paths that were asked for, one per line.
+
+Given a folder, it serves what is below it under ``/files/``, and under
+``/gallery.html`` a page that links to all of that, to what is no image, and to
+images that nobody can get.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 Answer = tuple[int, dict[str, str], bytes]
@@ -71,9 +76,19 @@ START = """\
 <iframe src="/framed.html"></iframe>
 """
 
+# After the good images of the gallery; the pages of these names see to the rest.
+BAD_IMAGES = """\
+<a href="/gone.png">not found</a>
+<a href="/cut.jpg">connection lost</a>
+<a href="/slow.jpg">slow</a>
+<a href="/page.png">a page in truth</a>
+<a href="/plain.html">no image</a>
+"""
+
 PAGES = {
     "/robots.txt": (200, {"Content-Type": "text/plain"}, ROBOTS.encode()),
     "/missing": (404, HTML, b"<title>No</title><a href='/from-error'>x</a>"),
+    "/gone.png": (404, HTML, b"gone"),
     "/broken": (500, HTML, b"sorry"),
     "/moved": (302, {"Location": "/plain.html"}, b""),
     "/loop/a": (302, {"Location": "/loop/b"}, b""),
@@ -229,6 +244,18 @@ class Site(ThreadingHTTPServer):
         self.asked: collections.Counter[str] = collections.Counter()
         self._lock = threading.Lock()
 
+    def add_gallery(self, folder: Path) -> None:
+        """Serve the files below a folder, and the page with links to them."""
+        links = []
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                address = encoded(f"/files/{path.relative_to(folder)}")
+                links.append(f"<a href='{address}'>x</a>")
+                image = {"Content-Type": "application/octet-stream"}
+                self.pages[address] = 200, image, path.read_bytes()
+        page = "".join(links) + BAD_IMAGES
+        self.pages["/gallery.html"] = 200, HTML, page.encode()
+
     def note(self, path: str) -> None:
         """Remember a request."""
         with self._lock:
@@ -252,5 +279,7 @@ def encoded(path: str) -> str:
 
 if __name__ == "__main__":
     site = Site()
+    if len(sys.argv) > 1:
+        site.add_gallery(Path(sys.argv[1]))
     print(site.server_port, flush=True)
     site.serve_forever()

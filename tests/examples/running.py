@@ -9,11 +9,17 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 from support.subproc import Outcome
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+FAULTY_SITE = Path(__file__).with_name("faulty_site.py")
+
+#: The images that tests convert, beside the broken one.
+IMAGES = 12
+WIDTH = 160
 
 #: Seconds that an example may take; all but the demo take a fraction.
 CAP = 40.0
@@ -33,6 +39,20 @@ class Site:
         """Return the paths that visitors have asked for so far."""
         with urllib.request.urlopen(f"{self.url}/log", timeout=10) as answer:
             return answer.read().decode().splitlines()
+
+
+@contextlib.contextmanager
+def served(*args: str) -> Iterator[Site]:
+    """Serve a fresh site with faults; *args* are those of faulty_site.py."""
+    with subprocess.Popen(
+        [sys.executable, str(FAULTY_SITE), *args],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield Site(process)
+        finally:
+            process.kill()
 
 
 def start_example(

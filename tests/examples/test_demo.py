@@ -1,10 +1,11 @@
-"""The demo, small: both tables, the files it writes, and its honesty."""
+"""The demo, small: its tables, the files it writes, and its honesty."""
 
 from __future__ import annotations
 
 import importlib
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from running import EXAMPLES, finish, start_example
+from running import EXAMPLES, IMAGES, WIDTH, finish, start_example
 
 SHORT_TASKS = (
     "submit + result in bulk, us",
@@ -23,12 +24,32 @@ SHORT_TASKS = (
     "the same after 1 ms idle, us",
     "memory per pending task, bytes",
 )
+PROCESS_TASKS = (
+    "submit + result in bulk, us",
+    "map, us",
+    "submit(f).result(), us",
+    "10 MB there and back, ms",
+)
 CRAWL = (
     "time, s",
     "pages per second, 1/s",
     "CPU outside the page work, ms",
     "peak memory, MB",
 )
+CONVERSION = (
+    "time, s",
+    "images per second, 1/s",
+    "CPU outside the image work, ms",
+    "peak memory, MB",
+)
+#: Each table by its key in demo.json: its title, and its lines with a ratio.
+TABLES = {
+    "crawl": ("A crawl: the same pages, the same bytes", CRAWL),
+    "images": ("A folder of images in processes: the same bytes", CONVERSION),
+    "pipeline": ("Threads download, processes convert: the same", CONVERSION),
+    "tasks": ("Short tasks: functions that do nothing, 4 workers", SHORT_TASKS),
+    "process_tasks": ("Short tasks in 2 processes", PROCESS_TASKS),
+}
 
 
 @pytest.mark.slow
@@ -38,20 +59,24 @@ def test_demo(tmp_path: Path) -> None:
     process = start_example("demo.py", "--quick", f"--output-dir={tmp_path}")
     outcome = finish(process, cap=140).check()
     assert (tmp_path / "demo.txt").read_text() == outcome.stdout
-    for name in (*SHORT_TASKS, *CRAWL):
-        line = rf"^{re.escape(name)} +[\d,.]+ +[\d,.]+ +[\d.]+x$"
-        assert re.search(line, outcome.stdout, re.MULTILINE), name
-    pages = re.search(r"^pages +(\d+) +(\d+)", outcome.stdout, re.MULTILINE)
-    assert pages is not None
-    # The index, and what of the 25 modules this system has.
-    assert pages[1] == pages[2]
-    assert 20 <= int(pages[1]) <= 26
-
+    _heading, *texts = outcome.stdout.rstrip("\n").split("\n\n")
     raw = json.loads((tmp_path / "demo.json").read_text())
-    assert len(raw["tasks"]) == len(SHORT_TASKS)
-    for _name, standard, ours, _unit, _more in (*raw["crawl"], *raw["tasks"]):
-        assert standard > 0
-        assert ours > 0
+    for (key, (title, names)), text in zip(TABLES.items(), texts, strict=True):
+        first, _head, _rule, *lines = text.splitlines()
+        assert first == title
+        if key in ("crawl", "images", "pipeline"):
+            things = re.fullmatch(r"(?:pages|images) +(\d+) +(\d+) *", lines.pop(0))
+            assert things is not None
+            assert things[1] == things[2]
+            # The index, and what of the 25 modules this system has.
+            expected = range(20, 27) if key == "crawl" else [9]
+            assert int(things[1]) in expected
+        for name, line in zip(names, lines, strict=True):
+            pattern = rf"{re.escape(name)} +[\d,.]+ +[\d,.]+ +[\d.]+x"
+            assert re.fullmatch(pattern, line), name
+        for _name, standard, ours, _unit, _more in raw[key]:
+            assert standard > 0
+            assert ours > 0
 
     draws = [sys.executable, "-c", "import matplotlib.pyplot"]
     if subprocess.run(draws, capture_output=True).returncode:
@@ -71,6 +96,14 @@ def demo(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return importlib.import_module("demo")
 
 
+@pytest.fixture
+def processes(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Import what measures tasks in processes as a module."""
+    monkeypatch.syspath_prepend(EXAMPLES)
+    monkeypatch.delitem(sys.modules, "demo_processes", raising=False)
+    return importlib.import_module("demo_processes")
+
+
 MISSING = ("http://site/b", "", 404, 0, "")
 PAGES = {("http://site/", "http://site/", 200, 10, "ab"), MISSING}
 
@@ -87,7 +120,7 @@ PAGES = {("http://site/", "http://site/", 200, 10, "ab"), MISSING}
 def test_different_pages_are_noticed(
     demo: ModuleType, found: set[Any], differing: str | None
 ) -> None:
-    """Crawls that found other pages, or other bytes, end the demo."""
+    """Runs that found other pages, or other bytes, end the demo."""
     results = {
         demo.STANDARD: [{"found": PAGES}, {"found": PAGES}],
         demo.OURS: [{"found": PAGES}, {"found": found}],
@@ -111,3 +144,47 @@ def test_failing_crawl_ends_the_demo(demo: ModuleType, tmp_path: Path) -> None:
     """A crawl that fails is an error with its reason, not a figure."""
     with pytest.raises(demo.Failure, match="Connection refused"):
         demo.crawl("http://127.0.0.1:9/", demo.STANDARD, tmp_path)
+
+
+def test_missing_image_ends_the_demo(
+    demo: ModuleType, drawn: Path, tmp_path: Path
+) -> None:
+    """So many images and no fewer have to come out of a run."""
+    arguments = "images.py", str(drawn), demo.STANDARD, tmp_path
+    figures = demo.convert(*arguments, IMAGES)
+    assert len(figures["found"]) == IMAGES + 1
+    with pytest.raises(demo.Failure, match=f"{IMAGES} images, errors: .*broken"):
+        demo.convert(*arguments, IMAGES + 1)
+
+
+def test_broken_image_has_to_be_noticed(
+    demo: ModuleType, drawn: Path, tmp_path: Path
+) -> None:
+    """A run that reports no error has not looked, or not found it."""
+    folder = tmp_path / "photos"
+    shutil.copytree(drawn, folder)
+    (folder / "broken.jpg").unlink()
+    with pytest.raises(demo.Failure, match=f"Converted {IMAGES} images"):
+        demo.convert("images.py", str(folder), demo.STANDARD, tmp_path, IMAGES)
+
+
+def test_images_are_drawn_alike(drawn: Path, tmp_path: Path) -> None:
+    """Whoever draws them, whenever: the same bytes."""
+    size = (f"--images={IMAGES}", f"--width={WIDTH}")
+    finish(start_example("demo_drawing.py", str(tmp_path), *size)).check()
+    found = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert found == {path.name: path.read_bytes() for path in drawn.iterdir()}
+    assert len(set(found.values())) == len(found) == IMAGES + 1
+
+
+def test_wrong_results_are_not_measured(processes: ModuleType) -> None:
+    """A pool that mixes up its results ends the measurement."""
+
+    class MixedUp:
+        """Answers each call with the result of another one."""
+
+        def map(self, function: object, values: list[int]) -> list[int]:
+            return [*values[1:], values[0]]
+
+    with pytest.raises(SystemExit, match=r"\[0, 1, 2.* came back as \[1, 2, 3"):
+        processes.mapped(MixedUp())
