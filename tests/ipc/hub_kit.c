@@ -235,7 +235,7 @@ enum fc_park_result
 kit_sleep(struct fc_hub *hub, struct fc_group *group, int64_t deadline_ns,
           int peer_cpu)
 {
-    return fc_hub_sleep(hub, group, deadline_ns, peer_cpu);
+    return fc_hub_sleep(hub, group, NULL, deadline_ns, peer_cpu);
 }
 
 static bool
