@@ -41,13 +41,17 @@ class Meter:
         *,
         seconds: float = FULL_SECONDS,
         at_least: int = FULL_AT_LEAST,
+        warm: bool = False,
     ) -> list[float]:
         """Return what `body` measured, once per repetition after a warm-up.
+
+        Where it is `warm` already, the first repetition counts as well.
 
         The collector stays enabled, as users have it.  It runs to its end
         before each repetition, so that none pays for the one before.
         """
-        body()
+        if not warm:
+            body()
         if self.quick:
             return [body()]
         values: list[float] = []

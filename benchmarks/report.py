@@ -34,7 +34,7 @@ def amount(found: Summary | None, unit: str) -> str:
         return ""
     divisor, name = scale(found.median, unit)
     middle = significant(found.median / divisor)
-    text = f"{middle}{name}" if name == "x" else f"{middle} {name}"
+    text = f"{middle}{name}" if name in ("x", "") else f"{middle} {name}"
     if found.count > 1:
         low, high = significant(found.low / divisor), significant(found.high / divisor)
         text += f" ({low} - {high})"
@@ -132,6 +132,7 @@ def backlog(results: Results) -> str:
 # What scenarios note beside their values, and how it is written.
 EXTRAS = {
     "wakeups": "wake-ups per second",
+    "wakeups_of_one": "wake-ups per second of the thread with most",
     "chunksize": "chunksize that was found to be the best",
 }
 
@@ -144,7 +145,7 @@ def extras(results: Results) -> str:
         for extra, title in EXTRAS.items():
             found = [results.summary(scenario.name, name, extra) for name in rivals]
             if any(found):
-                cells = [amount(cell, "").strip() for cell in found]
+                cells = [amount(cell, "") for cell in found]
                 rows.append([f"{scenario.name}: {title}", *cells])
     if not rows:
         return ""

@@ -99,11 +99,14 @@ class Results:
             for rival in self.settings["rivals"]
             if rival != "futures_c" and rival not in self.family.floors
         }
-        medians = {rival: value.median for rival, value in found.items() if value}
+        medians: dict[str, float] = {
+            rival: value.median for rival, value in found.items() if value
+        }
         if not medians:
             return None
-        best = max if SCENARIOS[scenario].more_is_better else min
-        return best(medians, key=lambda rival: medians[rival])
+        if SCENARIOS[scenario].more_is_better:
+            return max(medians, key=lambda rival: medians[rival])
+        return min(medians, key=lambda rival: medians[rival])
 
     def against_fastest(self, scenario: str) -> Summary | None:
         """Say how many times better futures_c is than the best of the others."""

@@ -78,9 +78,8 @@ def threads_of_pool() -> dict[Path, Usage]:
     return found
 
 
-def used_between(before: dict[Path, Usage], after: dict[Path, Usage]) -> Usage:
-    """Sum up what has been used since; threads that ended meanwhile are lost."""
-    total = Usage()
-    for path, usage in after.items():
-        total += usage - before.get(path, Usage())
-    return total
+def used_between(
+    before: dict[Path, Usage], after: dict[Path, Usage]
+) -> dict[Path, Usage]:
+    """Return what each thread has used since; those that ended meanwhile are lost."""
+    return {path: usage - before.get(path, Usage()) for path, usage in after.items()}

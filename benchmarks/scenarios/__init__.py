@@ -11,6 +11,8 @@ from . import backlog, latency, throughput
 from .process_table import PROCESS_TABLE
 from .scenario import Scenario
 
+__all__ = ["SCENARIOS", "Scenario"]
+
 POOLS = ("futures_c", "standard", "threadpool")
 OURS = ("futures_c",)
 

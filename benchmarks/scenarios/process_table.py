@@ -100,6 +100,8 @@ def _payload(name: str, size: int, trips: int, array: bool) -> Scenario:
         {"trips": 1, "size": min(size, 1_000_000)},
         rivals=MAPS if array else POOLS,
         per="trip",
+        # It sleeps for 10 ms before it looks for a result.
+        by_rival={"joblib": {"trips": min(trips, 10)}},
         large=size > 10**8,
     )
 
@@ -159,6 +161,7 @@ PROCESS_TABLE = [
             "loky": {"tasks": 2000},
             "pebble": {"tasks": 2000},
             "joblib": {"tasks": 200_000},
+            "mpire": {"tasks": 200_000},
         },
     ),
     *(_ping_pong(method) for method in METHODS),
@@ -198,5 +201,7 @@ PROCESS_TABLE = [
         {"workers": 2, "seconds": 1.0},
         {"seconds": 0.1},
         per="second",
+        # A timer of once a second, seen once and not twice.
+        by_rival={"futures_c": {"seconds": 2.0}},
     ),
 ]

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..meter import Meter, Skip, need_memory
 from ..process_rivals import ProcessRival
-from ..usage import threads_of_pool, used_between
+from ..usage import Usage, threads_of_pool, used_between
 from ..work import burn, echo, nap, nap_and_name, noop, noop_of
 
 # With seven rivals a run is short only if each of them is: three repetitions
@@ -35,8 +35,10 @@ def start_workers(rival: ProcessRival, pool: Any, workers: int) -> None:
         )
 
 
-def _repeat(meter: Meter, body: Callable[[], float]) -> list[float]:
-    return meter.repeat(body, seconds=SECONDS, at_least=AT_LEAST)
+def _repeat(
+    meter: Meter, body: Callable[[], float], *, warm: bool = False
+) -> list[float]:
+    return meter.repeat(body, seconds=SECONDS, at_least=AT_LEAST, warm=warm)
 
 
 def bulk(
@@ -144,7 +146,7 @@ def _send(
             rival.send(pool, echo, payload, trips)
             return (perf_counter_ns() - begin) / trips
 
-        return _repeat(meter, body)
+        return _repeat(meter, body, warm=True)
 
 
 def bytes_there_and_back(
@@ -265,6 +267,10 @@ def idle(
         sleep(SETTLE_SECONDS)
         before = threads_of_pool()
         sleep(seconds)
-        used = used_between(before, threads_of_pool())
-    meter.extra["wakeups"] = used.sleeps / seconds
-    return [used.nanoseconds / seconds]
+        after = threads_of_pool()
+    used = used_between(before, after)
+    total = sum(used.values(), Usage())
+    meter.extra["wakeups"] = total.sleeps / seconds
+    most = max((usage.sleeps for usage in used.values()), default=0)
+    meter.extra["wakeups_of_one"] = most / seconds
+    return [total.nanoseconds / seconds]
