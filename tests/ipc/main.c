@@ -15,13 +15,29 @@ void test_pool(void);
 void test_kill(void);
 void test_noise(void);
 void test_hub(void);
+void test_functions(void);
+void test_pinned(void);
+void test_bell(void);
 void test_stress_hub(void);
 void test_race_hub(void);
 
 void (*const check_tests[])(void) = {
-    test_process, test_segment, test_requests, test_stream, test_idle,
-    test_arena,   test_blocks,  test_ends,     test_pool,   test_kill,
-    test_noise,   test_hub,     test_stress_hub,
+    test_process,
+    test_segment,
+    test_requests,
+    test_stream,
+    test_idle,
+    test_arena,
+    test_blocks,
+    test_functions,
+    test_ends,
+    test_pinned,
+    test_bell,
+    test_pool,
+    test_hub,
+    test_stress_hub,
     test_race_hub,
+    test_kill,
+    test_noise,
     NULL,
 };
