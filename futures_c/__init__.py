@@ -8,62 +8,77 @@ interpreter pools, `BrokenInterpreterPool`.  Exceptions, constants and
 `Executor` are the standard objects; `Future` and the executors are subclasses
 of the standard ones.
 
-The executors, and the modules `thread`, `process` and `interpreter`, are
-loaded when they are first asked for.
+Everything is loaded when it is first asked for: a worker process, which
+imports this package too, needs next to nothing of it.
 """
 
-import concurrent.futures as _standard
 import sys as _sys
-
-from futures_c._base import (
-    ALL_COMPLETED,
-    FIRST_COMPLETED,
-    FIRST_EXCEPTION,
-    BrokenExecutor,
-    CancelledError,
-    Executor,
-    Future,
-    InvalidStateError,
-    TimeoutError,
-    as_completed,
-    wait,
-)
 
 __version__ = "0.1.0"
 
+_BASE = {
+    "ALL_COMPLETED",
+    "FIRST_COMPLETED",
+    "FIRST_EXCEPTION",
+    "BrokenExecutor",
+    "CancelledError",
+    "Executor",
+    "Future",
+    "InvalidStateError",
+    "TimeoutError",
+    "as_completed",
+    "wait",
+}
 _LAZY = {
+    **dict.fromkeys(_BASE, "_base"),
     "BrokenThreadPool": "thread",
     "ThreadPoolExecutor": "thread",
     "BrokenProcessPool": "process",
     "ProcessPoolExecutor": "process",
+    # Where the running version has them.
+    "BrokenInterpreterPool": "interpreter",
+    "InterpreterPoolExecutor": "interpreter",
 }
-_MODULES = {"process", "thread"}
-if "InterpreterPoolExecutor" in _standard.__all__:
-    _LAZY["BrokenInterpreterPool"] = "interpreter"
-    _LAZY["InterpreterPoolExecutor"] = "interpreter"
-    _MODULES.add("interpreter")
+_MODULES = {"_base", "interpreter", "process", "thread"}
 
-# A tuple or a list, as the standard module has it on this version.
-__all__ = type(_standard.__all__)(
-    dict.fromkeys([*_standard.__all__, "InvalidStateError", *_LAZY])
-)
+
+def _names() -> tuple[str, ...] | list[str]:
+    """What ``__all__`` is: a tuple or a list, as on the running version."""
+    import concurrent.futures as standard
+
+    names = [*standard.__all__, "InvalidStateError"]
+    names += [name for name in _LAZY if name not in _BASE]
+    if "InterpreterPoolExecutor" not in standard.__all__:
+        names = [name for name in names if _LAZY.get(name) != "interpreter"]
+    return type(standard.__all__)(dict.fromkeys(names))
 
 
 def __getattr__(name: str) -> object:
-    """Load an executor, or a module, on first use."""
-    if name not in _LAZY and name not in _MODULES:
+    """Load a name, or a module, on first use."""
+    value: object
+    if name == "__all__":
+        value = _names()
+    elif (name not in _LAZY and name not in _MODULES) or (
+        _LAZY.get(name, name) == "interpreter"
+        and "InterpreterPoolExecutor" not in _names()
+    ):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # Not `from futures_c import thread`: that statement asks this function.
-    # Not importlib, which may itself have to be loaded: a child forked while
-    # another thread does that would wait for ever for its import.
-    path = f"{__name__}.{_LAZY.get(name, name)}"
-    __import__(path)
-    module = _sys.modules[path]
-    value = module if name in _MODULES else getattr(module, name)
+    else:
+        # Not `from futures_c import thread`: that statement asks this function.
+        # Not importlib, which may itself have to be loaded: a child forked while
+        # another thread does that would wait for ever for its import.
+        path = f"{__name__}.{_LAZY.get(name, name)}"
+        __import__(path)
+        module = _sys.modules[path]
+        value = module if name in _MODULES else getattr(module, name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
     """The public names, loaded or not."""
-    return sorted({*__all__, *_MODULES, "__doc__", "__version__"})
+    names = _names()
+    modules = _MODULES - {"_base"}
+    if "InterpreterPoolExecutor" not in names:
+        modules.discard("interpreter")
+    return sorted({*names, *modules, "__all__", "__doc__", "__version__"})

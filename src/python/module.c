@@ -88,7 +88,12 @@ module_set_exiting(PyObject *module, PyObject *Py_UNUSED(ignored))
 #define FC_FAST(function) \
     (PyCFunction)(void (*)(void)) function, METH_FASTCALL | METH_KEYWORDS
 
+static PyObject *module_getattr(PyObject *module, PyObject *name);
+static PyObject *module_complete(PyObject *module, PyObject *ignored);
+
 static PyMethodDef module_methods[] = {
+    {"__getattr__", module_getattr, METH_O, NULL},
+    {"_complete", module_complete, METH_NOARGS, NULL},
     {"wait", FC_FAST(fc_wait), wait_doc},
     {"as_completed", FC_FAST(fc_as_completed), as_completed_doc},
     {"_make_pool_type", fc_make_pool_type, METH_O, NULL},
@@ -215,6 +220,65 @@ make_switch_point(void)
     return function;
 }
 
+/* What a worker process has no use for waits until somebody asks for it: the
+ * standard module, and the types over it. */
+static int
+state_complete(PyObject *module, fc_state *st)
+{
+    if (st->complete) {
+        return 0;
+    }
+    st->getswitchinterval = take_from("sys", "getswitchinterval");
+    st->switch_point = make_switch_point();
+    st->condition_factory = take_from("threading", "Condition");
+    if (st->condition_factory == NULL || st->getswitchinterval == NULL
+        || st->switch_point == NULL || state_take_base(st) < 0
+        || fc_future_init(module, st) < 0 || fc_waiter_init(module, st) < 0
+        || fc_as_completed_init(module, st) < 0 || fc_map_init(module, st) < 0
+        || fc_queue_init_types(module, st) < 0
+        || fc_worker_init(module, st) < 0 || fc_sealed_init(module, st) < 0
+        || fc_hub_init(module, st) < 0 || fc_batch_init(module, st) < 0
+        || fc_process_map_init(module, st) < 0) {
+        return -1;
+    }
+    st->complete = true;
+    return 0;
+}
+
+/* _complete(): called once, by futures_c/_load.py. */
+static PyObject *
+module_complete(PyObject *module, PyObject *Py_UNUSED(ignored))
+{
+    if (state_complete(module, fc_state_of_module(module)) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+/* __getattr__(name), called for what is not there (PEP 562). */
+static PyObject *
+module_getattr(PyObject *module, PyObject *name)
+{
+    fc_state *st = fc_state_of_module(module);
+    PyObject *value = NULL;
+    /* NULL: the import system asks, before the module is executed. */
+    if (st != NULL && !st->complete && PyUnicode_Check(name)
+        && PyUnicode_GET_LENGTH(name) > 0
+        && PyUnicode_READ_CHAR(name, 0) != '_') {
+        PyObject *loaded = PyImport_ImportModule("futures_c._load");
+        if (loaded == NULL) {
+            return NULL;
+        }
+        Py_DECREF(loaded);
+        value = PyDict_GetItemWithError(PyModule_GetDict(module), name);
+    }
+    if (value == NULL && !PyErr_Occurred()) {
+        PyErr_Format(PyExc_AttributeError,
+                     "module 'futures_c._native' has no attribute %R", name);
+    }
+    return Py_XNewRef(value);
+}
+
 static int
 state_fill(fc_state *st)
 {
@@ -225,16 +289,9 @@ state_fill(fc_state *st)
     }
     FC_STATE_NAMES(INTERN)
 #undef INTERN
-    st->condition_factory = take_from("threading", "Condition");
-    st->getswitchinterval = take_from("sys", "getswitchinterval");
-    st->switch_point = make_switch_point();
     st->zero = PyLong_FromLong(0);
-    if (st->condition_factory == NULL || st->getswitchinterval == NULL
-        || st->switch_point == NULL || st->zero == NULL) {
-        return -1;
-    }
     atomic_init(&st->worker_cpu, -1);
-    return state_take_base(st);
+    return st->zero != NULL ? 0 : -1;
 }
 
 static int
@@ -245,19 +302,11 @@ module_exec(PyObject *module)
         PyErr_NoMemory();
         return -1;
     }
-    if (state_fill(st) < 0 || fc_future_init(module, st) < 0
-        || fc_waiter_init(module, st) < 0
-        || fc_as_completed_init(module, st) < 0 || fc_map_init(module, st) < 0
-        || fc_queue_init_types(module, st) < 0
-        || fc_worker_init(module, st) < 0
-        || fc_pickling_init(module, st) < 0
-        || fc_region_init(module, st) < 0 || fc_sealed_init(module, st) < 0
-        || fc_hub_init(module, st) < 0 || fc_worker_end_init(module, st) < 0
-        || fc_batch_init(module, st) < 0
-        || fc_process_map_init(module, st) < 0) {
-        return -1;
-    }
-    return 0;
+    return state_fill(st) < 0 || fc_pickling_init(module, st) < 0
+                   || fc_region_init(module, st) < 0
+                   || fc_worker_end_init(module, st) < 0
+               ? -1
+               : 0;
 }
 
 static int

@@ -66,6 +66,10 @@ typedef struct fc_state {
     PyObject *pickle_loads; /* pickle.loads */
     PyObject *pickler;      /* one that is kept for reuse; pickling.c */
 
+    /* Everything below and above is there, not only what a worker process
+     * needs; see module.c. */
+    bool complete;
+
     /* The interpreter is exiting: idle workers leave. */
     _Atomic(bool) exiting;
 

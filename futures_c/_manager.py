@@ -1,0 +1,371 @@
+"""The thread of a process pool: callbacks, deaths, the end of the pool.
+
+There is one per executor, from the first call on.  It sleeps as long as
+somebody waits for results, who fetches them himself (``src/python/hub.h``).
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import threading
+import time
+import weakref
+from collections.abc import Iterable
+from concurrent.futures._base import InvalidStateError
+from concurrent.futures.process import BrokenProcessPool, _RemoteTraceback
+from contextlib import suppress
+from multiprocessing import util
+from traceback import format_exception
+
+from futures_c import _native
+from futures_c._native import Hub
+from futures_c._worker import INTERRUPTED
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from futures_c.process import ProcessPoolExecutor
+
+_BROKEN_TEXT = (
+    "A child process terminated abruptly, the process pool is not usable anymore"
+)
+_FUTURE_TEXT = (
+    "A process in the process pool was terminated abruptly "
+    "while the future was running or pending."
+)
+
+# Seconds that a worker of a broken pool gets to end after SIGTERM; one that
+# ignores it is killed.
+_GRACE = 5.0
+
+# Seconds that the pool's thread waits while results keep coming: long enough
+# for some to gather, and below what anybody notices.
+_NAP = 0.00005
+
+# Which thread manages which pool: joined at exit.
+_threads_wakeups: weakref.WeakKeyDictionary[threading.Thread, _ThreadWakeup] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+class _Exit:
+    """Whether the interpreter has begun to exit."""
+
+    begun = False
+
+
+_exit = _Exit()
+
+
+# --- exit ---------------------------------------------------------------------
+#
+# 1. The main thread ends; threading calls _python_exit() before it joins the
+#    non-daemon threads.
+# 2. Nobody can submit any more.
+# 3. The threads that manage pools are told.  What was submitted still runs;
+#    then each dismisses its workers, waits for them and ends.
+# 4. These threads are joined.
+
+
+def _python_exit() -> None:
+    _exit.begun = True
+    _native._set_exiting()
+    items = list(_threads_wakeups.items())
+    for _, wakeup in items:
+        wakeup.wakeup()
+    for thread, _ in items:
+        thread.join()
+
+
+# Called in reverse order of registration: before the standard module's own.
+threading._register_atexit(_python_exit)  # type: ignore[attr-defined]
+
+os.register_at_fork(after_in_child=_threads_wakeups.clear)
+
+
+# --- the pool's thread ------------------------------------------------------------
+
+
+class _ThreadWakeup:
+    """Wakes the thread that manages a pool."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._closed = False
+
+    def wakeup(self) -> None:
+        """Have it look at everything once more."""
+        self._hub.ring()
+
+    def clear(self) -> None:
+        """Forget the calls of wakeup() so far."""
+        self._hub.silence()
+
+    def close(self) -> None:
+        """Nothing: the hub closes what it has."""
+        self._closed = True
+
+
+class _CallQueue:
+    """What `_call_queue` is: the way to the workers has no thread to join."""
+
+    def join_thread(self) -> None:
+        """Return at once."""
+
+    def close(self) -> None:
+        """Nothing: the hub closes what it has."""
+
+
+class _Worker:
+    """A worker process as the pool's thread sees it."""
+
+    def __init__(self, process: Any, seat: int, own: bool) -> None:
+        self.process = process
+        self.seat = seat
+        self._pidfd = -1
+        if own and hasattr(os, "pidfd_open"):
+            # The end of the process itself: a sentinel is also ready when a
+            # task closes all descriptors, and not while a child of the worker's
+            # holds it.  Nobody has waited for it, so the number is its own.
+            with suppress(OSError):
+                self._pidfd = os.pidfd_open(process.pid)
+        self.fd = process.sentinel if self._pidfd < 0 else self._pidfd
+
+    def close(self) -> None:
+        """Look at it no longer."""
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+            self._pidfd = -1
+
+
+class _ExecutorManagerThread(threading.Thread):
+    """Sees to what nobody waits for: callbacks, deaths, the end.
+
+    What it refers to does not refer to the executor, so that this may be
+    collected while the thread runs.
+    """
+
+    def __init__(self, executor: ProcessPoolExecutor) -> None:
+        super().__init__()
+        self.hub: Hub = executor._hub
+        self.thread_wakeup = executor._executor_manager_thread_wakeup
+        self.shutdown_lock = executor._shutdown_lock
+        self.processes = executor._processes
+        self.seats = executor._seats
+        self.max_workers = executor._max_workers
+        self.max_tasks_per_child = executor._max_tasks_per_child
+
+        def collected(_: object, wakeup: _ThreadWakeup = self.thread_wakeup) -> None:
+            util.debug("Executor collected: waking the thread that manages it")
+            wakeup.wakeup()
+
+        self.executor_reference = weakref.ref(executor, collected)
+        method = executor._mp_context.get_start_method(allow_none=False)
+        self._own = method != "forkserver"
+        self._poll = select.poll()
+        self._poll.register(self.hub.bell_fd, select.POLLIN)
+        self._workers: dict[int, _Worker] = {}
+
+    # --- its loop ---
+
+    def run(self) -> None:
+        """Manage the pool until its end."""
+        try:
+            self._run()
+        except BaseException as error:
+            self.terminate_broken(format_exception(error))
+        finally:
+            for worker in self._workers.values():
+                worker.close()
+
+    def _run(self) -> None:
+        hub = self.hub
+        while True:
+            ended = hub.attend()
+            if hub.insane is not None:
+                text = "A worker process has written nonsense into shared memory."
+                self.terminate_broken([text])
+                return
+            if self.is_shutting_down():
+                self.flag_executor_shutting_down()
+                if not hub.unfinished:
+                    self.join_executor_internals()
+                    return
+            if ended and hub.unfinished:
+                time.sleep(_NAP)
+                continue
+            self._watch_new()
+            if hub.listen() and not self._wait():
+                return
+
+    def _watch_new(self) -> None:
+        """Watch the workers that were started meanwhile."""
+        for pid, process in list(self.processes.items()):
+            if pid not in self._workers:
+                seat = self.seats.get(pid)
+                if seat is not None:
+                    worker = _Worker(process, seat, self._own)
+                    self._workers[pid] = worker
+                    self._poll.register(worker.fd, select.POLLIN)
+
+    def _wait(self) -> bool:
+        """Sleep until there is something.  False: the pool has broken."""
+        ready = {fd for fd, _ in self._poll.poll()}
+        self.hub.silence()
+        dead = [
+            (pid, worker) for pid, worker in self._workers.items() if worker.fd in ready
+        ]
+        if dead:
+            # What they had finished is there.
+            self.hub.attend()
+        for pid, worker in dead:
+            if not self.hub.has_left(worker.seat):
+                self.terminate_broken(None)
+                return False
+            self._bury(pid, worker)
+            with self.shutdown_lock:
+                broken = self._replace_dead_worker()
+            if broken is not None:
+                self.terminate_broken(*broken)
+                return False
+        return True
+
+    def _bury(self, pid: int, worker: _Worker) -> None:
+        self._poll.unregister(worker.fd)
+        worker.close()
+        del self._workers[pid]
+        self.processes.pop(pid, None)
+        self.seats.pop(pid, None)
+        worker.process.join()
+        self.hub.close_seat(worker.seat)
+
+    def _replace_dead_worker(self) -> tuple[list[str] | None, str] | None:
+        """Start a worker for one that left after its last call.
+
+        Called under the shutdown lock.  Returns None, or why the calls that are
+        left can never run.
+        """
+        cause: list[str] | None = None
+        message = ""
+        unfinished = self.hub.unfinished
+        executor = self.executor_reference()
+        if executor is None:
+            message = (
+                "The ProcessPoolExecutor was garbage collected with work pending "
+                "after its last worker process exited upon reaching "
+                "max_tasks_per_child; the pending work can never be run."
+            )
+        elif executor._force_shutting_down:
+            message = (
+                "A worker process exited while the pool was being forcefully shut "
+                "down; work that was still enqueued will not be run."
+            )
+        elif unfinished or not self.is_shutting_down():
+            if len(self.processes) < self.max_workers:
+                try:
+                    executor._start_worker(self.hub, self.processes, self.seats)
+                except Exception as error:
+                    cause = format_exception(error)
+                    message = (
+                        "A replacement worker process could not be started, leaving "
+                        "the pool without workers to run the remaining work."
+                    )
+        del executor
+        if not self.processes and (unfinished or cause is not None):
+            return cause, message
+        return None
+
+    # --- the end ---
+
+    def is_shutting_down(self) -> bool:
+        """Whether no more calls can come."""
+        executor = self.executor_reference()
+        return _exit.begun or executor is None or executor._shutdown_thread
+
+    def flag_executor_shutting_down(self) -> None:
+        """Take no more calls; cancel those that have not begun, if asked to."""
+        self.hub.close()
+        executor = self.executor_reference()
+        if executor is not None:
+            executor._shutdown_thread = True
+            if executor._cancel_pending_futures:
+                executor._cancel_pending_futures = False
+                # A worker that is being started gets the call that it was
+                # started for, as with the standard module.
+                expected = self.hub.expected()
+                for future in self.hub.pending(False):
+                    if expected > 0 and not self.hub.is_batch(future):
+                        expected -= 1
+                    else:
+                        future.cancel()
+
+    def join_executor_internals(self) -> None:
+        """Let the workers leave, and wait for them."""
+        self.hub.dismiss()
+        for process in list(self.processes.values()):
+            process.join()
+
+    def terminate_broken(
+        self, cause: Iterable[str] | None, bpe_message: str | None = None
+    ) -> None:
+        """End all futures and all workers: the pool is broken."""
+        with self.shutdown_lock:
+            self._terminate_broken(cause, bpe_message)
+
+    def _terminate_broken(
+        self, cause: Iterable[str] | None, bpe_message: str | None
+    ) -> None:
+        executor = self.executor_reference()
+        if executor is not None:
+            executor._broken = _BROKEN_TEXT
+            executor._shutdown_thread = True
+            del executor
+        if cause is None:
+            cause = self._describe_dead()
+        text = "".join(cause)
+        traceback = f"\n'''\n{text}'''" if text else None
+        for future in self.hub.take_all():
+            error = BrokenProcessPool(bpe_message or _FUTURE_TEXT)
+            if traceback is not None:
+                error.__cause__ = _RemoteTraceback(traceback)
+            # It may have been cancelled meanwhile.
+            with suppress(InvalidStateError):
+                future.set_exception(error)
+            del future, error
+        self._end_workers()
+
+    def _describe_dead(self) -> list[str]:
+        lines = []
+        for pid, process in list(self.processes.items()):
+            worker = self._workers.get(pid)
+            if worker is not None and not process.is_alive():
+                process.join()
+                lines.append(_describe_death(pid, process.exitcode))
+        return ["\n".join(lines)]
+
+    def _end_workers(self) -> None:
+        processes = list(self.processes.values())
+        for process in processes:
+            process.terminate()
+            # One that is stopped gets the signal when it goes on.
+            with suppress(OSError):
+                os.kill(process.pid, signal.SIGCONT)
+        end = time.monotonic() + _GRACE
+        for process in processes:
+            process.join(max(end - time.monotonic(), 0))
+            if process.is_alive():
+                process.kill()
+                process.join()
+
+
+def _describe_death(pid: int, code: int | None) -> str:
+    text = f"Process {pid} terminated abruptly with exit code {code}"
+    if code == INTERRUPTED:
+        text += " (interrupted by SIGINT)"
+    elif code is not None and code < 0:
+        with suppress(ValueError):
+            text += f" ({signal.Signals(-code).name})"
+    return text

@@ -1,0 +1,120 @@
+"""A worker process of a pool: what surrounds its loop.
+
+It imports as little as it can, since each worker that is not forked has to:
+nothing of ``concurrent.futures``, unless a call needs it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+
+from futures_c._native import WorkerEnd
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+    from typing import Any
+
+    from futures_c._native import Hub
+
+# What a shell says of a process that SIGINT has ended.
+INTERRUPTED = 128 + signal.SIGINT
+
+
+class Seat:
+    """A worker's place in a pool; travels to its process as an argument."""
+
+    def __init__(self, hub: Hub, number: int) -> None:
+        self._hub = hub
+        self.number = number
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # As the process starts: multiprocessing hands the descriptors over.
+        from multiprocessing.reduction import DupFd
+
+        return _TravelledSeat, (
+            DupFd(self._hub.fd),
+            self.number,
+            DupFd(self._hub.ring_fd),
+        )
+
+    def attach(self) -> WorkerEnd:
+        """Sit down: in a forked worker, which has the parent's descriptors."""
+        return WorkerEnd(os.dup(self._hub.fd), self.number, self._hub.ring_fd)
+
+
+class _TravelledSeat:
+    """The same in a process that was not forked from the pool's."""
+
+    def __init__(self, fd: Any, number: int, ring: Any) -> None:
+        self._fd = fd
+        self._number = number
+        self._ring = ring
+
+    def attach(self) -> WorkerEnd:
+        """Sit down."""
+        return WorkerEnd(self._fd.detach(), self._number, self._ring.detach())
+
+
+class _Interrupts:
+    """What SIGINT does to a worker: the call that runs ends, and so does it.
+
+    Unless somebody has decided otherwise before, or does so in the initializer.
+    """
+
+    def __init__(self, end: WorkerEnd) -> None:
+        self._end = end
+        self.came = False
+        if (
+            threading.current_thread() is threading.main_thread()
+            and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        ):
+            signal.signal(signal.SIGINT, self._handle)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self.came = True
+        self._end.interrupt()
+        raise KeyboardInterrupt
+
+
+def process_worker(
+    seat: Seat | _TravelledSeat,
+    results: None,
+    initializer: Callable[..., object] | None,
+    initargs: tuple[Any, ...],
+    max_tasks: int | None = None,
+) -> None:
+    """Answer calls in a worker process until there are none any more.
+
+    Args:
+        seat: where it sits.
+        results: what the standard module's worker gets here.
+        initializer: called before the first call, or None.
+        initargs: the arguments that it is called with.
+        max_tasks: the most calls it answers; None: no limit.
+
+    """
+    end = seat.attach()
+    interrupts = _Interrupts(end)
+    try:
+        if initializer is not None:
+            try:
+                initializer(*initargs)
+            except BaseException:
+                if interrupts.came:
+                    raise
+                from concurrent.futures._base import LOGGER
+
+                LOGGER.critical("Exception in initializer:", exc_info=True)
+                # The pool finds that this process has ended, and breaks.
+                return
+        end.serve(max_tasks or 0)
+    except KeyboardInterrupt:
+        interrupts.came = True
+    if interrupts.came:
+        # Nobody has to read a traceback of each worker.
+        sys.exit(INTERRUPTED)
