@@ -5,6 +5,7 @@
 #include "pool.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,7 +128,9 @@ pool_start(struct pool *p, unsigned seat)
 void
 pool_open(struct pool *p, unsigned workers)
 {
+    bool polls = p->polls;
     memset(p, 0, sizeof(*p));
+    p->polls = polls;
     p->workers = workers;
     p->keep = UINT64_C(8) << 20;
     CHECK(fc_requester_create(&p->requester, &pool_geometry, p->keep) == 0);
@@ -232,10 +235,26 @@ is_ready(struct pool *p)
     return false;
 }
 
+/* The bell, until it rings. */
+static void
+poll_bell(struct pool *p, int64_t ns)
+{
+    struct pollfd bell = {.fd = p->bell.listen, .events = POLLIN};
+    (void)fc_results_listen(&p->requester.segment, FC_LISTENER_BELL);
+    if (!is_ready(p)) {
+        (void)poll(&bell, 1, (int)((ns + 999999) / 1000000));
+    }
+    fc_bell_silence(p->bell.listen);
+}
+
 bool
 pool_wait(struct pool *p, int64_t ns)
 {
     struct fc_segment *s = &p->requester.segment;
+    if (p->polls) {
+        poll_bell(p, ns);
+        return pool_drain(p);
+    }
     uint32_t seen = fc_results_listen(s, FC_LISTENER_CALLER);
     if (!is_ready(p)) {
         (void)fc_results_park(s, seen, fc_now_ns() + ns);

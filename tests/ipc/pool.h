@@ -26,6 +26,7 @@ struct pool {
     unsigned workers;
     pid_t pids[POOL_WORKERS];
     long fuse;      /* the kill point at which the next worker dies; 0: none */
+    bool polls;     /* the parent polls the bell, as a pool's thread does */
     uint64_t keep;
     uint64_t sizes[POOL_SLOTS]; /* of the replies that are expected */
     unsigned char first[POOL_SLOTS];
@@ -35,6 +36,7 @@ struct pool {
 
 extern const struct fc_geometry pool_geometry;
 
+/* `polls` stays as it is. */
 void pool_open(struct pool *p, unsigned workers);
 
 /* Start a worker in an empty seat. */

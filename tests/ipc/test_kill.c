@@ -85,7 +85,7 @@ one_of_two_dies(long n)
 }
 
 static void
-a_worker_dies_at_every_point(void)
+walk_the_points_of_a_worker(void)
 {
     long n = 1;
     int lived = 0;
@@ -98,6 +98,22 @@ a_worker_dies_at_every_point(void)
     CHECK(n < 2000);
 }
 
+static void
+a_worker_dies_at_every_point(void)
+{
+    pool.polls = false;
+    walk_the_points_of_a_worker();
+}
+
+/* The same where the bell has to be rung: at once, or a little later. */
+static void
+a_worker_dies_at_every_point_beside_the_bell(void)
+{
+    pool.polls = true;
+    walk_the_points_of_a_worker();
+    pool.polls = false;
+}
+
 /* The parent dies at every point of its own: nobody is left behind. */
 static long parents_fuse;
 
@@ -106,6 +122,7 @@ be_a_parent(void *unused)
 {
     (void)unused;
     look_often(true);
+    pool.polls = parents_fuse % 2 == 0;
     pool_open(&pool, 2);
     kill_fuse(parents_fuse);
     for (uint64_t sent = 0; sent < 2 * MIXTURE;) {
@@ -147,5 +164,6 @@ void
 test_kill(void)
 {
     RUN(a_worker_dies_at_every_point);
+    RUN(a_worker_dies_at_every_point_beside_the_bell);
     RUN(the_parent_dies_at_every_point);
 }
