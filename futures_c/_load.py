@@ -6,4 +6,4 @@ time is what the import system is made for.
 
 from futures_c import _native
 
-_native._complete()  # type: ignore[attr-defined]
+_native._complete()

@@ -27,8 +27,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from futures_c.process import ProcessPoolExecutor
-
 _BROKEN_TEXT = (
     "A child process terminated abruptly, the process pool is not usable anymore"
 )
@@ -148,13 +146,13 @@ class _ExecutorManagerThread(threading.Thread):
     collected while the thread runs.
     """
 
-    def __init__(self, executor: ProcessPoolExecutor) -> None:
+    def __init__(self, executor: Any) -> None:
         super().__init__()
         self.hub: Hub = executor._hub
-        self.thread_wakeup = executor._executor_manager_thread_wakeup
+        self.thread_wakeup: _ThreadWakeup = executor._executor_manager_thread_wakeup
         self.shutdown_lock = executor._shutdown_lock
-        self.processes = executor._processes
-        self.seats = executor._seats
+        self.processes: dict[int, Any] = executor._processes
+        self.seats: dict[int, int] = executor._seats
         self.max_workers = executor._max_workers
         self.max_tasks_per_child = executor._max_tasks_per_child
 
@@ -162,7 +160,7 @@ class _ExecutorManagerThread(threading.Thread):
             util.debug("Executor collected: waking the thread that manages it")
             wakeup.wakeup()
 
-        self.executor_reference = weakref.ref(executor, collected)
+        self.executor_reference: Any = weakref.ref(executor, collected)
         method = executor._mp_context.get_start_method(allow_none=False)
         self._own = method != "forkserver"
         self._poll = select.poll()
@@ -330,7 +328,7 @@ class _ExecutorManagerThread(threading.Thread):
         for future in self.hub.take_all():
             error = BrokenProcessPool(bpe_message or _FUTURE_TEXT)
             if traceback is not None:
-                error.__cause__ = _RemoteTraceback(traceback)
+                error.__cause__ = _remote(traceback)
             # It may have been cancelled meanwhile.
             with suppress(InvalidStateError):
                 future.set_exception(error)
@@ -359,6 +357,11 @@ class _ExecutorManagerThread(threading.Thread):
             if process.is_alive():
                 process.kill()
                 process.join()
+
+
+def _remote(text: str) -> BaseException:
+    # typeshed has its argument for a traceback; it is that one's text.
+    return _RemoteTraceback(text)  # type: ignore[arg-type]
 
 
 def _describe_death(pid: int, code: int | None) -> str:

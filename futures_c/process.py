@@ -9,7 +9,6 @@ standard object of the running version.
 
 from __future__ import annotations
 
-
 import multiprocessing as mp
 import multiprocessing.connection
 import os
@@ -62,13 +61,18 @@ _standard_spawn_worker = getattr(_standard, "_spawn_worker", None)
 _TERMINATE = "terminate"
 _KILL = "kill"
 
+# typeshed has tracebacks where their texts are meant.
+_remote: Callable[[str], BaseException] = _RemoteTraceback  # type: ignore[assignment]
+_with_traceback: Callable[[BaseException, Any], object] = _ExceptionWithTraceback
+
+
 # --- called by the native half --------------------------------------------------
 
 
 def _pickling_failed(error: BaseException) -> None:
     """Give what pickling a call raised its traceback as the cause."""
     text = "".join(format_exception(type(error), error, error.__traceback__))
-    error.__cause__ = _RemoteTraceback(f'\n"""\n{text}"""')
+    error.__cause__ = _remote(f'\n"""\n{text}"""')
 
 
 def _unreadable(what: str, cause: BaseException) -> BrokenProcessPool:
@@ -81,13 +85,13 @@ def _unreadable(what: str, cause: BaseException) -> BrokenProcessPool:
 
 def _wrap_exception(error: BaseException) -> object:
     """What a worker sends for an exception."""
-    return _ExceptionWithTraceback(error, error.__traceback__)
+    return _with_traceback(error, error.__traceback__)
 
 
 def _wrap_text(error: BaseException) -> object:
     """The same where it cannot be pickled, nor what pickling it raises."""
     text = f"cannot pickle what a call has raised: {type(error).__name__}"
-    return _ExceptionWithTraceback(RuntimeError(text), None)
+    return _with_traceback(RuntimeError(text), None)
 
 
 # --- starting a process ---------------------------------------------------------
@@ -120,6 +124,10 @@ def _spawn_worker(
 def _default_workers() -> int:
     count = getattr(os, "process_cpu_count", os.cpu_count)
     return count() or 1
+
+
+def _gone() -> None:
+    """Stand for the function of a call that has been sent."""
 
 
 class ProcessPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
@@ -208,7 +216,7 @@ class ProcessPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
         self._executor_manager_thread: _ExecutorManagerThread | None = None
         self._processes: dict[int, Any] | None = {}
         self._seats: dict[int, int] = {}
-        self._hub = Hub(max(int(self._max_workers), 1))
+        self._hub: Hub | None = Hub(max(int(self._max_workers), 1))
         self._call_queue: _CallQueue | None = _CallQueue()
         self._result_queue = None
         self._executor_manager_thread_wakeup: Any = _ThreadWakeup(self._hub)
@@ -220,7 +228,7 @@ class ProcessPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
         if hub is None:
             return {}
         futures = hub.pending(True)
-        items = (_standard._WorkItem(future, None, (), {}) for future in futures)
+        items = (_standard._WorkItem(future, _gone, (), {}) for future in futures)
         return dict(enumerate(items))
 
     def _start_worker(
@@ -343,13 +351,16 @@ class ProcessPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
                 and self._max_tasks_per_child is None
                 and self._submits_natively()
             ):
-                results = self._map_batches(fn, iterables, timeout)
-                if results is not None:
-                    return results
+                batches: Iterator[Any] | None = self._map_batches(
+                    fn, iterables, timeout
+                )
+                if batches is not None:
+                    return batches
             return self._map(fn, zip(*iterables), timeout, buffersize)
         chunks = ((chunk,) for chunk in _batched(zip(*iterables), chunksize))
         results = self._map(partial(_process_chunk, fn), chunks, timeout, buffersize)
-        return _chain_from_iterable_of_lists(results)
+        chained: Iterator[Any] = _chain_from_iterable_of_lists(results)
+        return chained
 
     def _map(
         self,
