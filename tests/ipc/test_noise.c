@@ -11,6 +11,7 @@
 #include "check.h"
 #include "ipc/idle.h"
 #include "ipc/requester.h"
+#include "ipc/hub.h"
 #include "ipc/responder.h"
 #include "pool.h"
 
@@ -36,6 +37,10 @@ open_both(pid_t nobody)
     /* Who is told to wait for bytes that nobody sends gives up, for there is
      * no parent. */
     responder.parent_pid = nobody;
+    /* Some functions to ask for. */
+    CHECK(fc_requester_define(&requester, "first", 5) == 1);
+    CHECK(fc_requester_define(&requester, "second", 6) == 2);
+    fc_responder_ready(&responder);
 }
 
 static void
@@ -46,21 +51,40 @@ close_both(void)
     fc_bell_close(&bell);
 }
 
-/* Write over a few bytes behind the fixed part, or where something is. */
+/* Where something is that is worth writing over. */
+static void
+choose_place(struct check_random *r, uint64_t *from, uint64_t *to)
+{
+    const struct fc_layout *l = &requester.segment.layout;
+    switch (check_random_below(r, 6)) {
+    case 0: /* anything behind the fixed part */
+        *from = offsetof(struct fc_header, head);
+        *to = l->streams;
+        break;
+    case 1: /* the seat: how its streams and its worker stand */
+        *from = l->seats;
+        *to = l->seats + sizeof(struct fc_seat);
+        break;
+    case 2:
+        *from = l->functions;
+        *to = l->functions + 3 * sizeof(struct fc_function_entry);
+        break;
+    case 3:
+        *from = l->slots;
+        *to = l->slots + 4 * sizeof(struct fc_slot);
+        break;
+    default:
+        *from = l->streams;
+        *to = l->streams + 2 * requester.segment.geometry.stream;
+    }
+}
+
 static void
 scribble(struct check_random *r)
 {
     unsigned char *base = (unsigned char *)requester.segment.header;
-    uint64_t from = offsetof(struct fc_header, head);
-    uint64_t to = requester.segment.layout.streams;
-    if (check_random_below(r, 2)) {
-        from = requester.segment.layout.streams;
-        to = from + 2 * requester.segment.geometry.stream;
-    }
-    else if (check_random_below(r, 2)) {
-        from = requester.segment.layout.slots;
-        to = from + 4 * sizeof(struct fc_slot);
-    }
+    uint64_t from, to;
+    choose_place(r, &from, &to);
     for (uint64_t n = check_random_below(r, 20) + 1; n > 0; n--) {
         uint64_t at = from + check_random_below(r, to - from);
         base[at] = (unsigned char)check_random_below(r, 256);
@@ -120,6 +144,12 @@ work_once(struct check_random *r)
     if (error != 0) {
         return;
     }
+    uint64_t length;
+    const unsigned char *function =
+        fc_function_bytes(&responder.segment, job.function, &length);
+    if (function != NULL) {
+        sums += look_at(function, length);
+    }
     if (job.bytes != NULL) {
         sums += look_at(job.bytes, job.size);
     }
@@ -138,9 +168,43 @@ static void
 ask_once(struct check_random *r)
 {
     struct fc_part part = {bytes, some_size(r, 2000)};
-    uint32_t index;
-    CHECK(known(fc_requester_send(&requester, &part, 1, 1, 1, &requester,
-                                  &index)));
+    uint32_t index, function = (uint32_t)check_random_below(r, 4);
+    if (check_random_below(r, 8) > 0) {
+        CHECK(known(fc_requester_send(&requester, &part, 1, function, 1,
+                                      &requester, &index)));
+        return;
+    }
+    /* One that is filled first, and then sent, taken back or dropped. */
+    struct fc_block block;
+    int error = fc_requester_begin_block(&requester, 70000, &block);
+    CHECK(known(error));
+    if (error != 0) {
+        return;
+    }
+    memset(block.bytes, 3, 70000);
+    error = check_random_below(r, 4) == 0
+                ? EAGAIN
+                : fc_requester_send_block(&requester, &block, 70000, function,
+                                          1, &requester, &index);
+    CHECK(known(error));
+    if (error != 0) {
+        fc_requester_drop_block(&requester, &block);
+    }
+    else if (check_random_below(r, 3) == 0) {
+        (void)fc_requester_cancel(&requester, index);
+    }
+}
+
+/* What is decided by words that anybody may have written. */
+static void
+decide_once(struct fc_hub *hub)
+{
+    hub->requester = requester;
+    hub->seats_used = 1;
+    sums += fc_hub_wants_worker(hub, 0) + fc_hub_wants_worker(hub, 1);
+    CHECK(fc_hub_starting(hub) <= 1);
+    CHECK(fc_hub_expected(hub) <= 1);
+    (void)fc_hub_listen(hub);
 }
 
 static bool
@@ -165,6 +229,7 @@ drain_once(void)
 static void
 random_bytes_are_rejected(void)
 {
+    static struct fc_hub hub;
     struct check_random r = check_random_new(80);
     uint64_t nonsense = 0;
     pid_t nobody = check_fork(end_at_once, NULL);
@@ -181,6 +246,7 @@ random_bytes_are_rejected(void)
             if (check_random_below(&r, 3) == 0) {
                 scribble(&r);
             }
+            decide_once(&hub);
             sane = drain_once();
         }
         nonsense += !sane;
