@@ -17,6 +17,10 @@ from support.subproc import Outcome
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 FAULTY_SITE = Path(__file__).with_name("faulty_site.py")
 
+#: Python 3.15 warns as it formats a traceback through the main module of a
+#: process that was not forked: multiprocessing runs that without a loader.
+NOT_OURS = "ignore:Module globals is missing a __spec__.loader:DeprecationWarning"
+
 #: The images that tests convert, beside the broken one.
 IMAGES = 12
 WIDTH = 160
@@ -69,7 +73,7 @@ def start_example(
         environ["PYTHONPATH"] = str(Path(spec.origin).parents[1])
     return subprocess.Popen(
         [
-            sys.executable, "-X", "faulthandler", "-W", "error",
+            sys.executable, "-X", "faulthandler", "-W", "error", "-W", NOT_OURS,
             str(EXAMPLES / name), *args,
         ],
         stdout=subprocess.PIPE,
