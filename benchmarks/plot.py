@@ -28,6 +28,21 @@ def draw(results: Results, path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
+    make = _processes if results.family.name == "processes" else _threads
+    figure = make(results, pyplot)
+    figure.suptitle(_title(results), fontsize=10, color="#374151")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
+
+
+def _processes(results: Results, pyplot: Any) -> Any:
+    from .plot_processes import figure_of
+
+    return figure_of(results, pyplot)
+
+
+def _threads(results: Results, pyplot: Any) -> Any:
     scenarios = _with_ratio(results)
     sizes = _sizes(results)
     height = max(3.4, 0.42 * len(scenarios) + 1.6)
@@ -44,10 +59,7 @@ def draw(results: Results, path: Path) -> None:
     else:
         figure, axis = pyplot.subplots(figsize=(9, height), layout="constrained")
         _bars(axis, results, scenarios)
-    figure.suptitle(_title(results), fontsize=10, color="#374151")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
-    pyplot.close(figure)
+    return figure
 
 
 def _title(results: Results) -> str:

@@ -94,7 +94,7 @@ def _payload(name: str, size: int, trips: int, array: bool) -> Scenario:
     )
     return _scenario(
         f"{kind}-{name}",
-        f"{noun} of {name}B there and back, one at a time",
+        f"{noun} of {name[:-1]} {name[-1]}B there and back, one at a time",
         function,
         {"size": size, "trips": trips},
         {"trips": 1, "size": min(size, 1_000_000)},
