@@ -12,7 +12,6 @@ from __future__ import annotations
 import multiprocessing as mp
 import multiprocessing.connection
 import os
-import signal
 import threading
 import time
 import weakref

@@ -25,8 +25,12 @@ fc_process_helper(fc_state *st, const char *name, const char *format, ...)
 {
     (void)st;
     PyObject *module = PyImport_ImportModule("futures_c.process");
+    /* Interned: a type's cache of attributes goes by a name's address. */
+    PyObject *interned =
+        module != NULL ? PyUnicode_InternFromString(name) : NULL;
     PyObject *function =
-        module != NULL ? PyObject_GetAttrString(module, name) : NULL;
+        interned != NULL ? PyObject_GetAttr(module, interned) : NULL;
+    Py_XDECREF(interned);
     PyObject *result = NULL;
     if (function != NULL) {
         va_list values;

@@ -499,7 +499,7 @@ load(fc_state *st, const unsigned char *bytes, uint64_t size,
     if (view != NULL) {
         /* Nobody looks there any more, whoever has got hold of it. */
         PyObject *raised = object == NULL ? fc_exception_take() : NULL;
-        PyObject *none = PyObject_CallMethod(view, "release", NULL);
+        PyObject *none = PyObject_CallMethodNoArgs(view, st->str_release);
         Py_XDECREF(none);
         if (none == NULL) {
             PyErr_WriteUnraisable(view);

@@ -48,7 +48,11 @@ raise_closed(const char *what)
 static int
 call_method(ProcessPoolObject *pool, const char *name)
 {
-    PyObject *done = PyObject_CallMethod((PyObject *)pool, name, NULL);
+    PyObject *interned = PyUnicode_InternFromString(name);
+    PyObject *done =
+        interned != NULL
+            ? PyObject_CallMethodNoArgs((PyObject *)pool, interned) : NULL;
+    Py_XDECREF(interned);
     Py_XDECREF(done);
     return done != NULL ? 0 : -1;
 }
@@ -202,7 +206,7 @@ pool_map_batches(PyObject *self, PyObject *args)
 static PyObject *
 pool_submits_natively(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    PyObject *submit = PyObject_GetAttrString(self, "submit");
+    PyObject *submit = PyObject_GetAttr(self, fc_state_of(self)->str_submit);
     if (submit == NULL) {
         return NULL;
     }
