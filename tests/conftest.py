@@ -123,10 +123,10 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
 @pytest.fixture
 def futures(request: pytest.FixtureRequest) -> ModuleType:
-    """The module under test, with its submodules `thread` and `_base`."""
+    """The module under test, with `thread`, `process` and `_base`."""
     name = MODULES[request.param]
     module = importlib.import_module(name)
-    for part in ("thread", "_base"):
+    for part in ("thread", "process", "_base"):
         importlib.import_module(f"{name}.{part}")
     return module
 

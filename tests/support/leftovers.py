@@ -1,4 +1,4 @@
-"""What a test leaves behind: threads, child processes, file descriptors."""
+"""What a test leaves behind: threads, processes, descriptors, shared memory."""
 
 from __future__ import annotations
 
@@ -54,14 +54,33 @@ def _kernel_threads() -> frozenset[int]:
 
 
 def _children() -> set[int]:
-    """Process ids of the children, those that nobody reaped included."""
+    """Process ids of the children, those that nobody reaped included.
+
+    What the fork server has started for this process counts as well.
+    """
+    lists = [_PROC / "task" / str(task) / "children" for task in _kernel_threads()]
+    server = getattr(sys.modules.get("multiprocessing.forkserver"), "_forkserver", None)
+    pid = getattr(server, "_forkserver_pid", None)
+    if pid is not None:
+        lists.append(Path(f"/proc/{pid}/task/{pid}/children"))
     found: set[int] = set()
-    for task in _kernel_threads():
+    for path in lists:
         try:
-            text = (_PROC / "task" / str(task) / "children").read_text()
+            text = path.read_text()
         except OSError:
-            continue  # The thread ended meanwhile.
+            continue  # The thread or the server ended meanwhile.
         found.update(int(pid) for pid in text.split())
+    return found
+
+
+def _segments() -> set[str]:
+    """Mapped memory that has no name in the file system, by its numbers."""
+    found: set[str] = set()
+    for line in (_PROC / "maps").read_text().splitlines():
+        # address, access, offset, device, inode, path
+        fields = line.split(maxsplit=5)
+        if len(fields) == 6 and fields[5].startswith("/memfd:"):
+            found.add(f"{fields[5]} {fields[4]}")
     return found
 
 
@@ -78,12 +97,13 @@ def _descriptors() -> set[tuple[int, str]]:
 
 @dataclass(frozen=True)
 class Census:
-    """Threads, children and descriptors of this process at one moment."""
+    """Threads, children, descriptors and segments of this process at one moment."""
 
     threads: frozenset[threading.Thread]
     kernel_threads: frozenset[int]
     children: frozenset[int]
     descriptors: frozenset[tuple[int, str]]
+    segments: frozenset[str] = frozenset()
 
     @classmethod
     def take(cls) -> Census:
@@ -93,18 +113,24 @@ class Census:
             _kernel_threads(),
             frozenset(_children()),
             frozenset(_descriptors()),
+            frozenset(_segments()),
         )
+
+    def children_beyond(self, before: Census) -> frozenset[int]:
+        """The children that were not there *before*, but nobody's in particular."""
+        return self.children - before.children - _resident()[0]
 
     def beyond(self, before: Census) -> list[str]:
         """Describe what is here and was not there *before*."""
-        pids, fds = _resident()
+        _, fds = _resident()
         threads = self.threads - before.threads
         known = {t.native_id for t in threads}
         strangers = self.kernel_threads - before.kernel_threads - known
         return [
             *(f"thread {t.name!r} (daemon={t.daemon})" for t in threads),
             *(f"thread of the system, id {i}" for i in strangers),
-            *(f"child process {pid}" for pid in self.children - before.children - pids),
+            *(f"child process {pid}" for pid in self.children_beyond(before)),
+            *(f"mapped memory {name}" for name in self.segments - before.segments),
             *(
                 f"file descriptor {fd} -> {target}"
                 for fd, target in self.descriptors - before.descriptors

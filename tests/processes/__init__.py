@@ -1,0 +1,1 @@
+"""Tests of the process pool; a package, so that workers can import its jobs."""
