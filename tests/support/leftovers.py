@@ -15,6 +15,9 @@ SETTLE_CAP = 10.0
 
 _PROC = Path("/proc/self")
 
+#: Where multiprocessing keeps the numbers of its barriers; it is kept once made.
+_HEAP = "/dev/shm/pym-"
+
 
 def _resident() -> tuple[set[int], set[int]]:
     """Processes and descriptors that multiprocessing keeps once started.
@@ -134,7 +137,7 @@ class Census:
             *(
                 f"file descriptor {fd} -> {target}"
                 for fd, target in self.descriptors - before.descriptors
-                if fd not in fds
+                if fd not in fds and not target.startswith(_HEAP)
             ),
         ]
 
