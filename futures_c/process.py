@@ -224,7 +224,7 @@ class ProcessPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
     def _pending_work_items(self) -> dict[int, Any]:
         """The calls that are not done, as the standard module has them."""
         hub = self._hub
-        if hub is None:
+        if hub is None or hub.inherited:
             return {}
         futures = hub.pending(True)
         items = (_standard._WorkItem(future, _gone, (), {}) for future in futures)

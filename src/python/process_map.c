@@ -369,6 +369,12 @@ open_item(fc_state *st, PyObject *sealed)
 static PyObject *
 next_item(fc_state *st, ProcessMapObject *it, BatchObject *b)
 {
+    if (b->hub->generation != fc_fork_generation()) {
+        /* Inherited by fork: its results are the parent's, and so is the
+         * lock. */
+        PyErr_SetNone(st->cancelled_error);
+        return NULL;
+    }
     for (;;) {
         const _Atomic(uint32_t) *word;
         PyObject *sealed = NULL;

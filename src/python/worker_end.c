@@ -21,9 +21,18 @@ typedef struct {
     struct fc_responder responder;
     struct fc_returns returns; /* blocks that tasks have let go of */
     PyObject **functions;      /* by number; NULL: not met yet */
+    uint32_t generation;       /* fc_fork_generation() of the worker */
     bool attached;
     _Atomic(bool) interrupted;
 } WorkerEndObject;
+
+/* Whether a task has forked, and this is the child: what is to be answered is
+ * the worker's to answer. */
+static bool
+has_forked(const WorkerEndObject *end)
+{
+    return end->generation != fc_fork_generation();
+}
 
 static PyObject *
 end_tp_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
@@ -40,6 +49,7 @@ end_tp_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         return NULL;
     }
     fc_returns_init(&end->returns);
+    end->generation = fc_fork_generation();
     atomic_init(&end->interrupted, false);
     end->functions =
         PyMem_Calloc(FC_FUNCTIONS_MAX + 1, sizeof(*end->functions));
@@ -86,7 +96,7 @@ end_tp_dealloc(PyObject *self)
     PyObject_GC_UnTrack(self);
     (void)end_tp_clear(self);
     PyMem_Free(end->functions);
-    if (end->attached) {
+    if (end->attached && !has_forked(end)) {
         fc_returns_collect(&end->returns, &end->responder.blocks);
         fc_responder_detach(&end->responder);
     }
@@ -211,7 +221,8 @@ send_reply(WorkerEndObject *end, struct fc_job *job, unsigned kind,
 
 /* --- a task --------------------------------------------------------------------------- */
 
-/* Answer a request.  0, or -1 where the worker has to end. */
+/* Answer a request.  0; 1: this is a child that the call has forked, and has
+ * nothing to answer; or -1 where the worker has to end. */
 static int
 answer(fc_state *st, WorkerEndObject *end, struct fc_job *job, bool lost,
        bool last)
@@ -240,6 +251,11 @@ answer(fc_state *st, WorkerEndObject *end, struct fc_job *job, bool lost,
         Py_DECREF(fn);
         Py_DECREF(args);
         Py_XDECREF(kwargs);
+        if (has_forked(end)) {
+            Py_XDECREF(result);
+            Py_XDECREF(raised);
+            return 1;
+        }
         if (raised != NULL) {
             fc_exception_restore(raised);
         }
@@ -382,6 +398,11 @@ answer_item(fc_state *st, WorkerEndObject *end, const struct fc_job *job,
         (void)fc_incoming_complain();
     }
     int status = 0;
+    if (has_forked(end)) {
+        Py_XDECREF(result);
+        PyErr_Clear();
+        return 1;
+    }
     if (result != NULL && store_inline(v, item, result)) {
         fc_responder_stored(&end->responder);
     }
@@ -395,8 +416,7 @@ answer_item(fc_state *st, WorkerEndObject *end, const struct fc_job *job,
     return status;
 }
 
-/* Answer items of a batch, from `item` on, until none is left.  0, or -1 where
- * the worker has to end. */
+/* Answer items of a batch, from `item` on, until none is left.  As answer(). */
 static int
 answer_batch(fc_state *st, WorkerEndObject *end, const struct fc_job *job,
              const struct fc_batch_view *v, int item)
@@ -456,18 +476,15 @@ take_batch(fc_state *st, WorkerEndObject *end, const struct fc_job *job)
                         fc_responder_claim(&end->responder, job, &v));
 }
 
-/* Join a batch of another worker's.  1: some of it is done; 0: there is none;
- * -1. */
+/* Join a batch of another worker's, as answer().  *joined: there was one. */
 static int
-join_batch(fc_state *st, WorkerEndObject *end)
+join_batch(fc_state *st, WorkerEndObject *end, bool *joined)
 {
     struct fc_job job;
     struct fc_batch_view v;
     int item;
-    if (fc_responder_join(&end->responder, &job, &v, &item) != 0) {
-        return 0;
-    }
-    return answer_batch(st, end, &job, &v, item) < 0 ? -1 : 1;
+    *joined = fc_responder_join(&end->responder, &job, &v, &item) == 0;
+    return *joined ? answer_batch(st, end, &job, &v, item) : 0;
 }
 
 /* --- the loop ---------------------------------------------------------------------------- */
@@ -526,11 +543,12 @@ end_serve(PyObject *self, PyObject *arg)
         }
         switch (error) {
         case EAGAIN: {
-            int joined = tasks == 0 ? join_batch(st, end) : 0;
-            if (joined != 0) {
-                if (joined < 0) {
-                    return NULL;
-                }
+            bool joined = false;
+            int status = tasks == 0 ? join_batch(st, end, &joined) : 0;
+            if (status != 0) {
+                return status < 0 ? NULL : Py_NewRef(Py_None);
+            }
+            if (joined) {
                 error = 0;
                 break;
             }
@@ -544,17 +562,19 @@ end_serve(PyObject *self, PyObject *arg)
         case 0:
         case ENOMEM: {
             if (job.kind == FC_REQUEST_BATCH) {
-                if (error != 0 || take_batch(st, end, &job) < 0) {
-                    return NULL;
+                int status = error == 0 ? take_batch(st, end, &job) : -1;
+                if (status != 0) {
+                    return status < 0 ? NULL : Py_NewRef(Py_None);
                 }
                 break;
             }
             bool last = tasks == 1;
             tasks -= tasks > 0;
-            if (answer(st, end, &job, error == ENOMEM, last) < 0) {
+            int status = answer(st, end, &job, error == ENOMEM, last);
+            if (status < 0) {
                 return NULL;
             }
-            if (last) {
+            if (last || status > 0) {
                 Py_RETURN_NONE;
             }
             error = 0;
