@@ -12,10 +12,13 @@ fc_call_put_plain(fc_outgoing *o, PyObject *const *args, Py_ssize_t nargs)
 {
     size_t size = o->size;
     unsigned count = o->count;
-    unsigned char head[2] = {CALL_PLAIN, (unsigned char)nargs};
-    if (fc_outgoing_put(o, head, sizeof(head)) < 0) {
+    unsigned char *head = fc_outgoing_room(o, 2);
+    if (head == NULL) {
         return -1;
     }
+    head[0] = CALL_PLAIN;
+    head[1] = (unsigned char)nargs;
+    o->size += 2;
     for (Py_ssize_t i = 0; i < nargs; i++) {
         int put = fc_value_put(o, args[i]);
         if (put <= 0) {

@@ -35,8 +35,8 @@ fc_outgoing_clear(fc_outgoing *o)
     fc_outgoing_init(o);
 }
 
-static int
-make_room(fc_outgoing *o, size_t size)
+int
+fc_outgoing_grow(fc_outgoing *o, size_t size)
 {
     size_t capacity = o->capacity;
     if (size > (size_t)PY_SSIZE_T_MAX / 2 - o->size) {
@@ -63,10 +63,11 @@ make_room(fc_outgoing *o, size_t size)
 int
 fc_outgoing_put(fc_outgoing *o, const void *bytes, size_t size)
 {
-    if (size > o->capacity - o->size && make_room(o, size) < 0) {
+    unsigned char *room = fc_outgoing_room(o, size);
+    if (room == NULL) {
         return -1;
     }
-    memcpy(o->bytes + o->size, bytes, size);
+    memcpy(room, bytes, size);
     o->size += size;
     return 0;
 }

@@ -39,8 +39,22 @@ void fc_outgoing_clear(fc_outgoing *o);
 /* Forget everything behind a place that was `size` and `count` once. */
 void fc_outgoing_cut(fc_outgoing *o, size_t size, unsigned count);
 
+/* Make room for `size` more bytes.  0, or -1 with MemoryError. */
+int fc_outgoing_grow(fc_outgoing *o, size_t size);
+
 /* Add bytes by copying them.  0, or -1 with MemoryError. */
 int fc_outgoing_put(fc_outgoing *o, const void *bytes, size_t size);
+
+/* Room for `size` bytes at the end, to be written before o->size grows; NULL
+ * with MemoryError. */
+static inline unsigned char *
+fc_outgoing_room(fc_outgoing *o, size_t size)
+{
+    if (size > o->capacity - o->size && fc_outgoing_grow(o, size) < 0) {
+        return NULL;
+    }
+    return o->bytes + o->size;
+}
 
 /* Add the bytes of a buffer, which is the message's from then on, also after
  * an error. */

@@ -30,14 +30,18 @@ put_tag(fc_outgoing *o, enum tag tag)
     return fc_outgoing_put(o, &byte, 1) < 0 ? -1 : 1;
 }
 
-/* A tag and what follows it. */
-static int
+/* A tag and what follows it.  Inline: `size` is known where it is called. */
+static inline int
 put_fixed(fc_outgoing *o, enum tag tag, const void *bytes, size_t size)
 {
-    unsigned char all[16];
-    all[0] = (unsigned char)tag;
-    memcpy(all + 1, bytes, size);
-    return fc_outgoing_put(o, all, 1 + size) < 0 ? -1 : 1;
+    unsigned char *room = fc_outgoing_room(o, 1 + size);
+    if (room == NULL) {
+        return -1;
+    }
+    room[0] = (unsigned char)tag;
+    memcpy(room + 1, bytes, size);
+    o->size += 1 + size;
+    return 1;
 }
 
 static int
