@@ -215,3 +215,9 @@ class Arriving:
 def give_arriving() -> Arriving:
     """Return what notes the thread that unpickles it."""
     return Arriving()
+
+
+def pid_after(seconds: float) -> int:
+    """Sleep, then return the number of the worker's process."""
+    time.sleep(seconds)
+    return os.getpid()
