@@ -233,6 +233,7 @@ fc_hub_sleep(struct fc_hub *hub, struct fc_group *group,
     if (!fc_group_lie_down(group, &hub->bed)) {
         return FC_PARK_WOKEN;
     }
+    FC_KILL_POINT();
     enum fc_park_result result = FC_PARK_WOKEN;
     uint32_t seen = fc_results_listen(s, FC_LISTENER_CALLER);
     if (!is_set(word) && !fc_hub_ready(hub) && !fc_group_fired(group)) {

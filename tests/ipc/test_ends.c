@@ -143,6 +143,187 @@ a_reply_without_memory_is_lost_as_a_whole(void)
     close_ends();
 }
 
+/* One frame of two says so, and the memory is there again for the other. */
+static void
+what_is_lost_stays_lost(void)
+{
+    struct fc_taken taken;
+    struct fc_reply reply;
+    open_ends();
+    send_bytes(10);
+    CHECK(fc_requests_take(&workers[0].segment, 0, &taken) == 0);
+    uint64_t tag = fc_wire_tag(taken.position, taken.index);
+    for (uint64_t rest = 3; rest > 0; rest--) {
+        CHECK(fc_producer_begin(&workers[0].replies, 1) != NULL);
+        fc_producer_publish(&workers[0].replies, 1, FC_FRAME_REPLY, tag,
+                            rest - 1);
+        shim_fail_every = rest == 3; /* the first one finds no memory */
+        int error = fc_requester_next(&parent, 0, &reply);
+        shim_fail_every = 0;
+        CHECK(error == (rest > 1 ? EAGAIN : ENOMEM));
+    }
+    CHECK(reply.user == &parent && reply.bytes == NULL);
+    fc_requester_release(&parent, 0);
+    close_ends();
+}
+
+/* A worker dies in the middle of such a reply: its successor's arrives. */
+static void
+a_successor_loses_nothing(void)
+{
+    struct fc_taken taken;
+    struct fc_reply reply;
+    open_ends();
+    uint32_t index = send_bytes(10);
+    CHECK(fc_requests_take(&workers[0].segment, 0, &taken) == 0);
+    uint64_t tag = fc_wire_tag(taken.position, taken.index);
+    CHECK(fc_producer_begin(&workers[0].replies, 1) != NULL);
+    fc_producer_publish(&workers[0].replies, 1, FC_FRAME_REPLY, tag, 1);
+    shim_fail_every = 1;
+    CHECK(fc_requester_next(&parent, 0, &reply) == EAGAIN);
+    shim_fail_every = 0;
+    CHECK(fc_requester_forget(&parent, index) == &parent);
+    fc_requester_close(&parent, 0);
+    CHECK(fc_requester_open(&parent, 0) == 0);
+    fc_producer_init(&workers[0].replies, &workers[0].segment, 0,
+                     FC_TO_PARENT);
+    send_bytes(10);
+    CHECK(fc_requests_take(&workers[0].segment, 0, &taken) == 0);
+    say(0, fc_wire_tag(taken.position, taken.index), FC_FRAME_REPLY, "x", 1);
+    CHECK(hear(0) == 0);
+    close_ends();
+}
+
+/* --- a worker without memory for a request that comes in pieces */
+
+static struct fc_job fetched;
+static int fetch_result;
+
+static void
+take_in_pieces(void *unused)
+{
+    (void)unused;
+    fetch_result = fc_responder_take(&workers[0], &fetched);
+    while (fetch_result == EINTR) {
+        fetch_result = fc_responder_fetch(&workers[0], &fetched);
+    }
+}
+
+/* Feed the worker until it has everything; there is no memory at first. */
+static void
+feed_all(uint32_t index, bool short_of_memory)
+{
+    struct check_thread thread;
+    struct fc_reply reply;
+    const struct fc_stream_state *pieces =
+        &parent.segment.seats[0].streams[FC_TO_WORKER];
+    uint64_t before = pieces->written;
+    shim_fail_every = short_of_memory;
+    check_spawn(&thread, take_in_pieces, NULL);
+    while (parent.requested[index].bytes != NULL) {
+        if (pieces->written > before && pieces->read == pieces->written) {
+            shim_fail_every = 0; /* some has arrived, and was lost */
+        }
+        if (fc_requester_ready(&parent, 0)) {
+            CHECK(fc_requester_next(&parent, 0, &reply) == EAGAIN);
+            fc_requester_release(&parent, 0);
+        }
+    }
+    check_join(&thread);
+    shim_fail_every = 0;
+}
+
+static void
+a_request_without_memory_is_lost_as_a_whole(void)
+{
+    open_ends();
+    refuse_memory();
+    struct fc_part part = {"r", 1};
+    for (int round = 0; round < 4; round++) {
+        uint32_t index = send_bytes(70000);
+        CHECK(parent.requested[index].how == FC_HOW_STREAM);
+        feed_all(index, round % 2 == 0);
+        CHECK(fetch_result == (round % 2 == 0 ? ENOMEM : 0));
+        CHECK(fetched.size == 70000);
+        CHECK((fetched.bytes == NULL) == (round % 2 == 0));
+        /* It is answered all the same. */
+        fc_responder_done(&workers[0], &fetched);
+        CHECK(fc_responder_reply(&workers[0], &fetched, 1, &part, 1, true)
+              == 0);
+        CHECK(hear(0) == 0);
+        fc_requester_release(&parent, 0);
+    }
+    allow_memory();
+    close_ends();
+}
+
+static void
+what_was_kept_for_a_worker_is_freed(void)
+{
+    struct fc_taken taken;
+    open_ends();
+    refuse_memory();
+    int64_t before = shim_live;
+    for (int taken_first = 0; taken_first < 2; taken_first++) {
+        uint32_t index = send_bytes(70000);
+        CHECK(shim_live == before + 1);
+        if (taken_first) {
+            CHECK(fc_requests_take(&workers[0].segment, 0, &taken) == 0);
+            CHECK(fc_requester_forget(&parent, index) == &parent);
+        }
+        else {
+            CHECK(fc_requester_cancel(&parent, index));
+        }
+        CHECK(shim_live == before);
+    }
+    allow_memory();
+    close_ends();
+}
+
+/* --- who is woken */
+
+static uint32_t
+signal_of(uint32_t seat)
+{
+    return parent.segment.seats[seat].signal;
+}
+
+/* Whoever takes a request while there are more wakes the next worker. */
+static void
+the_next_worker_is_woken(void)
+{
+    struct fc_job job;
+    open_ends();
+    for (int more = 0; more < 2; more++) {
+        for (int i = 0; i <= more; i++) {
+            send_bytes(1); /* nobody is parked, and nobody is woken */
+        }
+        uint32_t before = signal_of(1);
+        parent.segment.header->parked[0] = 2; /* seat 1, just now */
+        CHECK(fc_responder_take(&workers[0], &job) == 0);
+        CHECK(signal_of(1) == before + (more ? 1 : 0));
+        CHECK(parent.segment.header->parked[0] == (more ? 0 : 2));
+        parent.segment.header->parked[0] = 0;
+    }
+    close_ends();
+}
+
+/* A worker that has died may have been woken for a request, or have been about
+ * to wake another one. */
+static void
+a_death_makes_all_others_look(void)
+{
+    open_ends();
+    uint32_t other = signal_of(1);
+    parent.segment.header->parked[0] = 3;
+    fc_idle_enter(&parent.segment, 0);
+    fc_requester_close(&parent, 0);
+    CHECK(signal_of(1) == other + 1);
+    CHECK(parent.segment.header->parked[0] == 2); /* it sleeps no more */
+    CHECK(fc_idle_count(&parent.segment) == 0);
+    close_ends();
+}
+
 /* --- a worker that talks nonsense */
 
 static void
@@ -349,6 +530,12 @@ test_ends(void)
 {
     RUN(creation_without_memory);
     RUN(a_reply_without_memory_is_lost_as_a_whole);
+    RUN(what_is_lost_stays_lost);
+    RUN(a_successor_loses_nothing);
+    RUN(a_request_without_memory_is_lost_as_a_whole);
+    RUN(what_was_kept_for_a_worker_is_freed);
+    RUN(the_next_worker_is_woken);
+    RUN(a_death_makes_all_others_look);
     RUN(replies_to_what_it_does_not_have);
     RUN(asks_for_what_is_not_to_be_had);
     RUN(asks_and_replies_before_it_has_got_it);

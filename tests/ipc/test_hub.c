@@ -14,6 +14,7 @@
 #include "hub_kit.h"
 #include "ipc/idle.h"
 #include "ipc/responder.h"
+#include "kill.h"
 
 static struct fc_hub *hub;
 static struct fc_responder workers[KIT_WORKERS];
@@ -395,6 +396,44 @@ a_leader_does_not_sleep_beside_a_result(void)
     close_hub();
 }
 
+/* Called as he goes to bed, after he has looked and before he listens. */
+static void
+answer_in_between(struct fc_bed *bed)
+{
+    (void)fc_hub_ref((struct fc_hub *)bed);
+    serve_one(0, true);
+}
+
+static void
+complete_in_between(void)
+{
+    CHECK(fc_group_complete(group)); /* he is in bed */
+    fc_group_wake(group);
+}
+
+/* What comes between his look and his sleep is found by the second look. */
+static void
+a_leader_looks_again_before_he_sleeps(void)
+{
+    open_hub(1);
+    group = fc_group_new(1);
+    CHECK(fc_hub_lead(hub));
+    send_one();
+    hub->bed.hold = answer_in_between;
+    CHECK(kit_sleep(hub, group, FC_FOREVER, -1) == FC_PARK_WOKEN);
+    CHECK(!fc_group_fired(group));
+    fetch_one(0);
+    if (kill_points) {
+        kill_stop_at(1, complete_in_between);
+        CHECK(kit_sleep(hub, group, FC_FOREVER, -1) == FC_PARK_WOKEN);
+        kill_stop_at(0, NULL);
+        CHECK(fc_group_fired(group));
+    }
+    CHECK(listeners() == 0);
+    fc_group_unref(group);
+    close_hub();
+}
+
 static void
 a_leader_sleeps_until_the_deadline(void)
 {
@@ -508,6 +547,7 @@ test_hub(void)
     RUN(one_leads_at_a_time);
     RUN(leaving_beside_a_result_rings);
     RUN(a_leader_does_not_sleep_beside_a_result);
+    RUN(a_leader_looks_again_before_he_sleeps);
     RUN(a_leader_sleeps_until_the_deadline);
     RUN(a_worker_wakes_the_leader);
     RUN(a_completer_wakes_the_leader);

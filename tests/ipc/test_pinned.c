@@ -324,6 +324,67 @@ gifts_have_an_end(void)
     close_ends();
 }
 
+/* Both keep what is their own: only what has come more often than it has gone
+ * is given away. */
+static void
+nobody_gives_what_is_his_own(void)
+{
+    static unsigned char large[100000];
+    struct fc_part request = {"q", 1}, answer = {large, sizeof(large)};
+    struct fc_block block;
+    struct fc_job job;
+    struct fc_reply reply;
+    uint32_t index;
+    open_ends(64 * MB);
+    CHECK(fc_blocks_take(&worker.blocks, MB, &block) == 0);
+    CHECK(fc_blocks_put(&worker.blocks, block.offset, block.size) == 0);
+    uint64_t own = worker.blocks.spare;
+    CHECK(fc_requester_begin_block(&parent, MB, &block) == 0);
+    fc_requester_drop_block(&parent, &block);
+    for (int i = 0; i < 6; i++) {
+        bool in_block = i == 2;
+        CHECK(fc_requester_send(&parent, &request, 1, 0, 0, NULL, &index)
+              == 0);
+        CHECK(fc_responder_take(&worker, &job) == 0);
+        CHECK(fc_responder_reply(&worker, &job, 0,
+                                 in_block ? &answer : &request, 1, true)
+              == 0);
+        CHECK(fc_requester_next(&parent, 0, &reply) == 0);
+        CHECK((reply.block.size > 0) == in_block);
+        fc_requester_recycle(&parent, &reply.block);
+        fc_reply_clear(&reply);
+        fc_requester_release(&parent, 0);
+        /* The one that the worker made goes back once. */
+        CHECK(parent.balance == (in_block ? 1 : 0));
+        CHECK(worker.balance == (in_block ? -1 : 0));
+        CHECK(worker.blocks.spare >= own);
+    }
+    close_ends();
+}
+
+static void
+the_largest_is_given(void)
+{
+    struct fc_block blocks[3];
+    uint64_t offset, size;
+    open_ends(64 * MB);
+    const uint64_t sizes[] = {MB, 3 * MB, 2 * MB};
+    for (int i = 0; i < 3; i++) {
+        CHECK(fc_blocks_take(&parent.blocks, sizes[i], &blocks[i]) == 0);
+    }
+    for (int i = 0; i < 3; i++) {
+        CHECK(fc_blocks_put(&parent.blocks, blocks[i].offset, blocks[i].size)
+              == 0);
+    }
+    const int order[] = {1, 2, 0};
+    for (int i = 0; i < 3; i++) {
+        CHECK(fc_blocks_spare(&parent.blocks, &offset, &size));
+        CHECK(offset == blocks[order[i]].offset);
+    }
+    CHECK(!fc_blocks_spare(&parent.blocks, &offset, &size));
+    close_ends();
+}
+
 void
 test_pinned(void)
 {
@@ -334,4 +395,6 @@ test_pinned(void)
     RUN(a_cancelled_one_comes_back);
     RUN(a_cancelled_gift_comes_back);
     RUN(gifts_have_an_end);
+    RUN(nobody_gives_what_is_his_own);
+    RUN(the_largest_is_given);
 }
