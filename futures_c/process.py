@@ -84,7 +84,16 @@ def _unreadable(what: str, cause: BaseException) -> BrokenProcessPool:
 
 def _wrap_exception(error: BaseException) -> object:
     """What a worker sends for an exception."""
-    return _with_traceback(error, error.__traceback__)
+    try:
+        return _with_traceback(error, error.__traceback__)
+    except Exception as reason:
+        # Formatting a traceback looks into the modules that it goes through,
+        # and may raise.  What the call has raised is worth more.
+        error.__traceback__ = None
+        wrapped = _ExceptionWithTraceback.__new__(_ExceptionWithTraceback)
+        wrapped.exc = error
+        wrapped.tb = f'\n"""\n(no traceback: {type(reason).__name__})"""'
+        return wrapped
 
 
 def _wrap_text(error: BaseException) -> object:
