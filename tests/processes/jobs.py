@@ -221,3 +221,20 @@ def pid_after(seconds: float) -> int:
     """Sleep, then return the number of the worker's process."""
     time.sleep(seconds)
     return os.getpid()
+
+
+def about_process() -> tuple[str, int | None, bool | None]:
+    """Say the process's name, the number of its parent, and whether it is daemonic."""
+    import multiprocessing
+
+    process = multiprocessing.current_process()
+    parent = multiprocessing.parent_process()
+    return process.name, parent and parent.pid, process.daemon
+
+
+def log_and_fail(path: str) -> None:
+    """As an initializer: send the log to a file, and raise."""
+    import logging
+
+    logging.getLogger("concurrent.futures").addHandler(logging.FileHandler(path))
+    raise Trouble("in the initializer")
