@@ -345,7 +345,9 @@ nobody_gives_what_is_his_own(void)
         bool in_block = i == 2;
         CHECK(fc_requester_send(&parent, &request, 1, 0, 0, NULL, &index)
               == 0);
+        CHECK(parent.balance == 0); /* the one that came has gone */
         CHECK(fc_responder_take(&worker, &job) == 0);
+        CHECK(worker.balance <= 0);
         CHECK(fc_responder_reply(&worker, &job, 0,
                                  in_block ? &answer : &request, 1, true)
               == 0);
