@@ -333,7 +333,8 @@ class ProcessPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
             iterables: as many as *fn* takes arguments.
             timeout: seconds from the call of map() that bound the wait for each
                 result; None waits without limit.
-            chunksize: so many inputs travel, and fail, together.
+            chunksize: so many inputs travel, and fail, together, where they are
+                not plain values from containers, which take care of themselves.
             buffersize: only so many chunks are drawn ahead of the results that
                 were handed out; None draws all inputs before map() returns.
 
@@ -353,17 +354,16 @@ class ProcessPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
                 raise TypeError("buffersize must be an integer or None")
             if buffersize < 1:
                 raise ValueError("buffersize must be None or > 0")
+        if (
+            buffersize is None
+            and self._max_tasks_per_child is None
+            and self._submits_natively()
+        ):
+            # These choose how many travel together, and none waits for another.
+            batches: Iterator[Any] | None = self._map_batches(fn, iterables, timeout)
+            if batches is not None:
+                return batches
         if chunksize == 1:
-            if (
-                buffersize is None
-                and self._max_tasks_per_child is None
-                and self._submits_natively()
-            ):
-                batches: Iterator[Any] | None = self._map_batches(
-                    fn, iterables, timeout
-                )
-                if batches is not None:
-                    return batches
             return self._map(fn, zip(*iterables), timeout, buffersize)
         chunks = ((chunk,) for chunk in _batched(zip(*iterables), chunksize))
         results = self._map(partial(_process_chunk, fn), chunks, timeout, buffersize)
