@@ -238,3 +238,31 @@ def log_and_fail(path: str) -> None:
 
     logging.getLogger("concurrent.futures").addHandler(logging.FileHandler(path))
     raise Trouble("in the initializer")
+
+
+def inner_sum(module: str, kind: str, method: str, start: int) -> int:
+    """Add up *start* and five numbers in a pool of its own."""
+    import importlib
+    import multiprocessing
+
+    futures = importlib.import_module(module)
+    if kind == "threads":
+        pool = futures.ThreadPoolExecutor(2)
+    else:
+        context = multiprocessing.get_context(method)
+        pool = futures.ProcessPoolExecutor(2, context)
+    with pool:
+        return sum(pool.map(abs, [-start - i for i in range(5)], timeout=20))
+
+
+def descend(module: str, method: str, levels: int) -> int:
+    """Make a pool inside the pool, and one inside that."""
+    import importlib
+    import multiprocessing
+
+    if levels == 0:
+        return 0
+    futures = importlib.import_module(module)
+    context = multiprocessing.get_context(method)
+    with futures.ProcessPoolExecutor(1, context) as pool:
+        return 1 + int(pool.submit(descend, module, method, levels - 1).result(20))

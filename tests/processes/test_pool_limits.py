@@ -1,6 +1,12 @@
 """When the system refuses, when workers are replaced, and when rings are full."""
 
+import contextlib
+import multiprocessing
+import multiprocessing.popen_fork
+import multiprocessing.popen_forkserver
+import multiprocessing.popen_spawn_posix
 import os
+import signal
 import threading
 
 import pytest
@@ -19,12 +25,8 @@ def run(script, source, method, **options):
 
 
 @pytest.fixture
-def no_processes(monkeypatch, method):
-    """Switch the start of processes off and on: no_processes(True) breaks it."""
-    import multiprocessing.popen_fork
-    import multiprocessing.popen_forkserver
-    import multiprocessing.popen_spawn_posix
-
+def launching(monkeypatch, method):
+    """Have `launching.hook()` called before each start of a process."""
     module = {
         "fork": multiprocessing.popen_fork,
         "spawn": multiprocessing.popen_spawn_posix,
@@ -32,20 +34,27 @@ def no_processes(monkeypatch, method):
     }[method]
     launch = module.Popen._launch
 
-    class Switch:
-        broken = False
-
-        def __call__(self, broken):
-            self.broken = broken
-
-    switch = Switch()
+    class Launching:
+        hook = staticmethod(lambda: None)
 
     def patched(self, process_obj):
-        if switch.broken:
-            raise OSError(11, "no more processes")
+        Launching.hook()
         return launch(self, process_obj)
 
     monkeypatch.setattr(module.Popen, "_launch", patched)
+    return Launching
+
+
+@pytest.fixture
+def no_processes(launching):
+    """Switch the start of processes off and on: no_processes(True) breaks it."""
+
+    def refuse():
+        raise OSError(11, "no more processes")
+
+    def switch(broken):
+        launching.hook = refuse if broken else lambda: None
+
     return switch
 
 
@@ -108,6 +117,36 @@ def test_a_pool_with_a_worker_goes_on_with_it(make, gate, no_processes, method):
     pool.shutdown()
 
 
+def test_a_worker_whose_start_ends_after_the_pool_has_broken(
+    futures, make, gate, launching, method
+):
+    """Nobody has told it so far that there is nothing to do."""
+    if method == "fork":
+        pytest.skip("all workers are forked before there is anything to break")
+    pool = make(2, **gate.options)
+    held = pool.submit(jobs.hold)
+    gate.wait_begun()
+    (victim,) = pool._processes
+
+    def hook():
+        os.kill(victim, signal.SIGKILL)
+        with contextlib.suppress(AssertionError):
+            until(lambda: pool._broken, 0.5)
+
+    launching.hook = hook
+    with contextlib.suppress(futures.BrokenExecutor):
+        pool.submit(abs, -1).exception(20)
+    assert isinstance(held.exception(20), futures.BrokenExecutor)
+    pool.shutdown()
+    left = multiprocessing.active_children()
+    try:
+        until(lambda: not multiprocessing.active_children(), 5)
+    finally:
+        for child in left:
+            child.kill()
+            child.join()
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="sets limits for another user")
 @pytest.mark.fault("RLIMIT_NPROC", cap=3)
 def test_no_more_processes(futures, script, method):
@@ -166,7 +205,9 @@ assert not rest
 if pool is not None:
     pool.shutdown()
 resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-with futures.ProcessPoolExecutor(1, context) as pool:
+# The fork server may have died of what it got; that is multiprocessing's.
+other = multiprocessing.get_context("spawn")
+with futures.ProcessPoolExecutor(1, other) as pool:
     assert pool.submit(abs, -1).result(10) == 1
 print("end")
 """,
