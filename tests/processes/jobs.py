@@ -24,7 +24,7 @@ SYS_EXIT = 42
 kept: dict[str, Any] = {}
 
 
-# --- events ---------------------------------------------------------------------
+# --- events ------------------
 
 
 class Trouble(Exception):
@@ -123,7 +123,7 @@ class PickledBesideSignal:
         return str, ("pickled",)
 
 
-# --- plain tasks ------------------------------------------------------------------
+# --- plain tasks ------------------
 
 
 def identity(value: object) -> object:

@@ -23,9 +23,7 @@ METHODS = ("fork", "spawn", "forkserver")
 #: Python warns of every fork in a process with threads since 3.12.
 QUIET = ("-W", "ignore::DeprecationWarning")
 
-BROKEN = (
-    "A child process terminated abruptly, the process pool is not usable anymore"
-)
+BROKEN = "A child process terminated abruptly, the process pool is not usable anymore"
 AFTER = "^cannot schedule new futures after shutdown$"
 
 #: The first lines of a script whose workers import processes.jobs.

@@ -244,7 +244,7 @@ def test_what_happens_to_a_worker_that_leaves(futures, make, event):
         resume.join()
 
 
-# --- while the parent pickles a call ------------------------------------------------
+# --- while the parent pickles a call ------------------
 
 
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGSEGV", "SIGTERM"])
@@ -310,7 +310,7 @@ def test_what_the_parent_raises_while_it_unpickles_a_result(futures, make, event
     pool.shutdown()
 
 
-# --- who else is concerned ------------------------------------------------------------
+# --- who else is concerned ------------------
 
 
 def test_each_unfinished_future_gets_an_error_of_its_own(futures, make, gate):
@@ -323,9 +323,7 @@ def test_each_unfinished_future_gets_an_error_of_its_own(futures, make, gate):
     pending = [pool.submit(abs, -i) for i in range(5)]
     unfinished = [held, dying, *pending]
     errors = [
-        error
-        for future in unfinished
-        if (error := future.exception(30)) is not None
+        error for future in unfinished if (error := future.exception(30)) is not None
     ]
     kind = futures.process.BrokenProcessPool
     assert held.exception() is not None and dying.exception() is not None
@@ -471,9 +469,7 @@ def test_a_death_at_any_moment_of_a_stream_of_results(futures, make, rng, size):
         pending = []
         usable(pool)
         victim = rng.choice(list(pool._processes))
-        shot = threading.Timer(
-            rng.random() * 0.05, os.kill, (victim, signal.SIGKILL)
-        )
+        shot = threading.Timer(rng.random() * 0.05, os.kill, (victim, signal.SIGKILL))
         shot.start()
         work = partial(jobs.identity, b"x" * size)
         with pytest.raises(futures.process.BrokenProcessPool):

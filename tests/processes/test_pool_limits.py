@@ -21,7 +21,7 @@ def run(script, source, method, **options):
     return script(prologue + source, flags=QUIET, **options)
 
 
-# --- a worker that cannot be started ------------------------------------------------
+# --- a worker that cannot be started ------------------
 
 
 @pytest.fixture
@@ -189,6 +189,7 @@ def test_no_more_descriptors(futures, script, method, spare):
 import resource
 with futures.ProcessPoolExecutor(1, context) as warm:
     warm.submit(abs, -1).result()
+wait = futures.wait  # What is imported later needs descriptors as well.
 used = max(map(int, os.listdir("/proc/self/fd")))
 limits = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (used + {spare}, limits[1]))
@@ -200,7 +201,7 @@ try:
         pending.append(pool.submit(abs, -i))
 except (OSError, EOFError, RuntimeError) as exc:
     print(type(exc).__name__)
-done, rest = futures.wait(pending, 10)
+done, rest = wait(pending, 10)
 assert not rest
 if pool is not None:
     pool.shutdown()
@@ -226,7 +227,7 @@ def test_more_workers_than_anybody_needs(make, method):
     pool.shutdown()
 
 
-# --- workers that leave after some calls ------------------------------------------------
+# --- workers that leave after some calls ------------------
 
 REPLACING = pytest.mark.parametrize("method", ["spawn", "forkserver"], indirect=True)
 
@@ -326,7 +327,7 @@ def test_cancelled_and_failed_calls_on_workers_that_leave(make, gate):
     pool.shutdown()
 
 
-# --- many calls -------------------------------------------------------------------------
+# --- many calls ------------------
 
 
 def test_more_pending_calls_than_the_ring_has_slots(make, gate):
@@ -387,7 +388,7 @@ def test_gh105829_submit_and_drop(make):
     pool.shutdown()
 
 
-# --- /dev/shm ---------------------------------------------------------------------------
+# --- /dev/shm ------------------
 
 #: Runs in a mount namespace of its own, where /dev/shm is as given.
 SHM = """

@@ -107,7 +107,6 @@ def check(*calls):
 """
 
 
-
 @pytest.mark.fault("the executor of a forked child", cap=2)
 @pytest.mark.parametrize("state", ["fresh", "idle", "busy"])
 def test_a_child_uses_the_inherited_pool(futures, script, method, state):

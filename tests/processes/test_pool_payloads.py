@@ -17,7 +17,7 @@ from . import cargo, jobs
 
 #: Around the limits of a slot, of a page and of a ring, and far beyond them.
 SIZES = [
-    *range(0, 12), *range(90, 112), 255, 256, 4064, 4095, 4096, 4097,
+    *range(12), *range(90, 112), 255, 256, 4064, 4095, 4096, 4097,
     (1 << 16) - 70, (1 << 16) - 1, 1 << 16, (1 << 16) + 1, 1 << 20, (8 << 20) + 3,
 ]  # fmt: skip
 
@@ -32,7 +32,7 @@ def pool(make):
     pool.shutdown()
 
 
-# --- sizes --------------------------------------------------------------------------
+# --- sizes ------------------
 
 
 def pattern(size):
@@ -120,7 +120,7 @@ def test_deep_objects(pool):
     assert result is None
 
 
-# --- buffers ------------------------------------------------------------------------
+# --- buffers ------------------
 
 
 @pytest.mark.parametrize("size", [0, 1, 100, 5000, 1 << 16, 4 << 20])
@@ -160,7 +160,7 @@ def test_a_result_outlives_its_executor(make):
         result.view[5] = 5
 
 
-# --- numpy --------------------------------------------------------------------------
+# --- numpy ------------------
 
 
 def arrays(numpy):
@@ -238,7 +238,7 @@ def test_hundreds_of_arrays_that_are_kept(make):
     pool.shutdown()
 
 
-# --- what ForkingPickler knows --------------------------------------------------------
+# --- what ForkingPickler knows ------------------
 
 
 def test_a_socket_travels(pool):
@@ -289,7 +289,7 @@ def test_types_that_are_registered_after_the_first_call(pool):
     assert type(pool.submit(jobs.identity, sent).result(30)) is cargo.Registered
 
 
-# --- functions ------------------------------------------------------------------------
+# --- functions ------------------
 
 
 def test_functions_of_every_kind(pool):
@@ -329,7 +329,7 @@ def test_a_global_that_changes_its_value_does_so_in_new_workers_only(futures, ma
 
 
 def test_more_functions_than_anybody_numbers(pool):
-    for round_ in range(2):
+    for _ in range(2):
         for i in range(0, 6000, 7):
             fn = getattr(cargo, f"function_{i}")
             assert pool.submit(fn).result(30) == i
@@ -373,7 +373,7 @@ def test_a_function_whose_pickle_is_registered(pool):
     assert pool.submit(abs, -1).result(30) == 1
 
 
-# --- what cannot be pickled -------------------------------------------------------------
+# --- what cannot be pickled ------------------
 
 
 def not_picklable():
@@ -466,15 +466,13 @@ def test_gh116685_unpicklable_calls_and_cancel_futures(make):
     assert all(future.done() for future in pending)
 
 
-# --- what cannot be unpickled -----------------------------------------------------------
+# --- what cannot be unpickled ------------------
 
 
 @UNREADABLE
 @pytest.mark.parametrize("event", ["exception", "memory", "sys.exit", "interrupt"])
 @pytest.mark.parametrize("side", ["worker", "parent"])
-def test_what_cannot_be_unpickled_concerns_its_future_alone(
-    futures, make, event, side
-):
+def test_what_cannot_be_unpickled_concerns_its_future_alone(futures, make, event, side):
     pool = make(1)
     bad, good = [], []
     for i in range(5):
@@ -554,7 +552,7 @@ def test_a_result_whose_unpickling_calls_back_into_the_pool(make, how):
     pool.shutdown()
 
 
-# --- exceptions -------------------------------------------------------------------------
+# --- exceptions ------------------
 
 
 @pytest.mark.parametrize(

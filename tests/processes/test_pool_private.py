@@ -27,7 +27,7 @@ def refusal(call):
     raise AssertionError("it did not raise")
 
 
-# --- construction -------------------------------------------------------------------
+# --- construction ------------------
 
 REFUSED = {
     "max_workers 0": ((0,), {}),
@@ -107,7 +107,7 @@ def test_it_is_the_standard_class_in_name_and_kind(futures):
         assert set(theirs.parameters) <= set(ours.parameters)
 
 
-# --- attributes ---------------------------------------------------------------------
+# --- attributes ------------------
 
 
 def test_the_attributes_that_people_look_at(make, method, gate):
@@ -223,7 +223,7 @@ def test_force_shutdown_through_the_instance(make, gate, futures):
     thread.join(30)
 
 
-# --- subclasses and patches -----------------------------------------------------------
+# --- subclasses and patches ------------------
 
 
 def test_a_subclass_with_a_submit_of_its_own(futures, context):
@@ -286,7 +286,7 @@ def test_a_subclass_that_never_called_init(futures):
         Own().submit(abs, 1)
 
 
-# --- map ------------------------------------------------------------------------------
+# --- map ------------------
 
 
 @pytest.mark.parametrize("chunksize", [1, 2, 7, 1000])

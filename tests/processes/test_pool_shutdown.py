@@ -15,7 +15,7 @@ from support.waiting import until
 from . import jobs
 from .kit import AFTER, PROLOGUE, QUIET, gone
 
-# --- shutdown() -------------------------------------------------------------------
+# --- shutdown() ------------------
 
 
 def test_waiting_shutdown_ends_after_the_last_call(make):
@@ -211,7 +211,7 @@ def test_workers_that_are_ended_by_force(futures, make, gate, operation):
     getattr(pool, operation)()
 
 
-# --- collection -------------------------------------------------------------------
+# --- collection ------------------
 
 
 def test_a_dropped_executor_finishes_its_work(make, futures, context, gate):
@@ -254,7 +254,7 @@ def test_an_executor_in_a_cycle_is_collected(futures, context):
     assert reference() is None
 
 
-# --- the end of the interpreter -----------------------------------------------------
+# --- the end of the interpreter ------------------
 
 
 def run(script, source, method, **options):
@@ -384,7 +384,7 @@ for i in range(3):
     assert outcome.check().lines == [text] * 3
 
 
-# --- Ctrl-C ---------------------------------------------------------------------------
+# --- Ctrl-C ------------------
 
 INTERRUPTED = """
 pool = futures.ProcessPoolExecutor(2, context)
@@ -436,7 +436,7 @@ with pool:
     assert outcome.stderr.count("Traceback") == 1, outcome.describe()
 
 
-# --- the parent is killed -----------------------------------------------------------
+# --- the parent is killed ------------------
 
 ORPHANS = """
 pool = futures.ProcessPoolExecutor(2, context)

@@ -21,7 +21,7 @@ def barrier_pool(make, context, count):
     return make(count, initializer=jobs.keep_these, initargs=(values,))
 
 
-# --- states -----------------------------------------------------------------------
+# --- states ------------------
 
 
 @PREFETCH
@@ -174,7 +174,7 @@ def test_wait_and_as_completed_after_cancel(futures, make, gate):
     pool.shutdown()
 
 
-# --- dispatch ---------------------------------------------------------------------
+# --- dispatch ------------------
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
@@ -252,7 +252,7 @@ def test_one_idle_worker_is_used_again(make, method):
     pool.shutdown()
 
 
-# --- callbacks ----------------------------------------------------------------------
+# --- callbacks ------------------
 
 
 def test_callbacks_run_in_order_in_the_thread_of_the_pool(make, gate):
@@ -356,7 +356,7 @@ def test_a_waiting_caller_unpickles_nothing_of_others(make):
     pool.shutdown()
 
 
-# --- asyncio ------------------------------------------------------------------------
+# --- asyncio ------------------
 
 
 def test_asyncio_runs_in_the_executor(make):
@@ -407,7 +407,7 @@ def test_asyncio_times_out(make, gate):
     pool.shutdown()
 
 
-# --- waiting ------------------------------------------------------------------------
+# --- waiting ------------------
 
 
 def test_result_and_exception_time_out(futures, make, gate):
