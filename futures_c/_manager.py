@@ -50,9 +50,10 @@ _threads_wakeups: weakref.WeakKeyDictionary[threading.Thread, _ThreadWakeup] = (
 
 
 class _Exit:
-    """Whether the interpreter has begun to exit."""
+    """What is known of the interpreter's exit."""
 
     begun = False
+    seen_to = 0  # The process that _see_to_exit() was called in.
 
 
 _exit = _Exit()
@@ -76,6 +77,16 @@ def _python_exit() -> None:
         wakeup.wakeup()
     for thread, _ in items:
         thread.join()
+
+
+def _see_to_exit() -> None:
+    """Have a process of multiprocessing close its pools before it waits for them.
+
+    It does so for all its children, and these wait for the pool to close.
+    """
+    if _exit.seen_to != os.getpid():
+        _exit.seen_to = os.getpid()
+        util.Finalize(None, _python_exit, exitpriority=100)
 
 
 # Called in reverse order of registration: before the standard module's own.
@@ -235,10 +246,11 @@ class _ExecutorManagerThread(threading.Thread):
         self._poll.unregister(worker.fd)
         worker.close()
         del self._workers[pid]
-        self.processes.pop(pid, None)
-        self.seats.pop(pid, None)
         worker.process.join()
+        # The seat first: who finds room among the processes finds one.
         self.hub.close_seat(worker.seat)
+        self.seats.pop(pid, None)
+        self.processes.pop(pid, None)
 
     def _replace_dead_worker(self) -> tuple[list[str] | None, str] | None:
         """Start a worker for one that left after its last call.
@@ -262,15 +274,16 @@ class _ExecutorManagerThread(threading.Thread):
                 "down; work that was still enqueued will not be run."
             )
         elif unfinished or not self.is_shutting_down():
-            if len(self.processes) < self.max_workers:
-                try:
-                    executor._start_worker(self.hub, self.processes, self.seats)
-                except Exception as error:
-                    cause = format_exception(error)
-                    message = (
-                        "A replacement worker process could not be started, leaving "
-                        "the pool without workers to run the remaining work."
-                    )
+            try:
+                with executor._start_lock:
+                    if len(self.processes) < self.max_workers:
+                        executor._start_worker(self.hub, self.processes, self.seats)
+            except Exception as error:
+                cause = format_exception(error)
+                message = (
+                    "A replacement worker process could not be started, leaving "
+                    "the pool without workers to run the remaining work."
+                )
         del executor
         if not self.processes and (unfinished or cause is not None):
             return cause, message
@@ -345,6 +358,8 @@ class _ExecutorManagerThread(threading.Thread):
         return ["\n".join(lines)]
 
     def _end_workers(self) -> None:
+        # One that is being started now leaves by itself.
+        self.hub.dismiss()
         processes = list(self.processes.values())
         for process in processes:
             process.terminate()

@@ -37,12 +37,14 @@ from itertools import islice
 from traceback import format_exception
 from typing import Any
 
-from futures_c import _native
+# With `_base`: whoever has run out of descriptors cannot load it any more.
+from futures_c import _base, _native
 from futures_c._forward import forward
 from futures_c._manager import (
     _CallQueue,
     _ExecutorManagerThread,
     _python_exit,
+    _see_to_exit,
     _threads_wakeups,
     _ThreadWakeup,
 )
@@ -265,6 +267,9 @@ class ProcessPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
         for pid in set(processes) - before:
             seats[pid] = number
         hub.ring()
+        if self._broken:
+            # It has broken meanwhile, and may have overlooked this one.
+            hub.dismiss()
 
     # --- called by the native half ---
 
@@ -308,10 +313,27 @@ class ProcessPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
                     if not self._processes:
                         raise
             thread = _ExecutorManagerThread(self)
-            thread.start()
+            try:
+                thread.start()
+            except BaseException:
+                # Nobody would ever dismiss these.
+                self._abandon_processes()
+                raise
             self._executor_manager_thread = thread
+            _see_to_exit()
             _threads_wakeups[thread] = self._executor_manager_thread_wakeup
             self._started = True
+
+    def _abandon_processes(self) -> None:
+        """End the workers that were started for a thread that cannot start."""
+        hub, processes = self._hub, self._processes
+        if hub is None or processes is None:
+            return
+        for pid, process in list(processes.items()):
+            process.kill()
+            process.join()
+            hub.close_seat(self._seats.pop(pid))
+            del processes[pid]
 
     # --- map ---
 

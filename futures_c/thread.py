@@ -27,7 +27,7 @@ from functools import cached_property, partial
 from itertools import islice
 from typing import Any
 
-from futures_c import _native
+from futures_c import _base, _native
 from futures_c._forward import forward
 from futures_c._native import Future
 

@@ -25,9 +25,14 @@ fc_batch_write(struct fc_batch *b, uint64_t position, uint32_t count,
                const uint32_t *ends, const void *bytes, uint64_t size)
 {
     unsigned char *to = (unsigned char *)&b->cells[count];
+    /* First of all nothing can be claimed: who still looks at what stood here
+     * before may already read the new count, but not with the old `next`. */
+    atomic_store_explicit(&b->next, next_of(position, NUMBER),
+                          memory_order_relaxed);
+    atomic_thread_fence(memory_order_release); /* A5 */
     /* Relaxed: published with the request. */
     atomic_store_explicit(&b->done, 0, memory_order_relaxed);
-    b->count = count;
+    atomic_store_explicit(&b->count, count, memory_order_relaxed);
     memset(b->cells, 0, count * sizeof(struct fc_cell));
     memcpy(to, ends, count * sizeof(*ends));
     memcpy(to + count * sizeof(*ends), bytes, (size_t)size);
@@ -36,34 +41,44 @@ fc_batch_write(struct fc_batch *b, uint64_t position, uint32_t count,
                           memory_order_release); /* A1 */
 }
 
+/* Relaxed: the parent has written it. */
+static uint32_t
+count_of(const struct fc_batch *b)
+{
+    return atomic_load_explicit(&b->count, memory_order_relaxed);
+}
+
 uint32_t
 fc_batch_left(const struct fc_batch *b)
 {
-    uint64_t i = atomic_load_explicit(&b->next, memory_order_relaxed)
+    /* Acquire: who has claimed one is no longer idle, see hub.h. */
+    uint64_t i = atomic_load_explicit(&b->next, memory_order_acquire)
                  & NUMBER;
-    return i < b->count ? b->count - (uint32_t)i : 0;
+    uint32_t count = count_of(b);
+    return i < count ? count - (uint32_t)i : 0;
 }
 
 uint32_t
 fc_batch_cancel(struct fc_batch *b, bool *all_done)
 {
+    uint32_t count = count_of(b);
     uint64_t seen = atomic_load_explicit(&b->next, memory_order_relaxed);
     uint64_t after;
     do {
-        after = (seen & ~NUMBER) | b->count;
+        after = (seen & ~NUMBER) | count;
     } while (!atomic_compare_exchange_weak_explicit(
         &b->next, &seen, after, memory_order_acq_rel,
         memory_order_relaxed)); /* A1 */
     uint32_t first = (uint32_t)(seen & NUMBER);
-    if (first > b->count) {
-        first = b->count;
+    if (first > count) {
+        first = count;
     }
-    uint32_t left = b->count - first;
+    uint32_t left = count - first;
     *all_done = left > 0
                 && atomic_fetch_add_explicit(&b->done, left,
                                              memory_order_acq_rel)
                            + left
-                       == b->count; /* A3 */
+                       == count; /* A3 */
     return first;
 }
 
@@ -78,7 +93,8 @@ fc_batch_view(struct fc_batch_view *v, const unsigned char *bytes,
     }
     v->batch = (struct fc_batch *)(uintptr_t)bytes;
     v->position = position % FC_POSITIONS;
-    v->count = *(volatile uint32_t *)&v->batch->count; /* read once */
+    v->count = atomic_load_explicit(&v->batch->count, memory_order_relaxed);
+    atomic_thread_fence(memory_order_acquire); /* A5 */
     if (v->count == 0 || v->count > FC_BATCH_MOST
         || fc_batch_head(v->count) > size) {
         return false;

@@ -34,6 +34,10 @@
  *         says so: what any of them has sent before is there.
  *     A4  fc_seat.batch: opening (seq_cst) and then looking who is parked;
  *         parking (I1) and then looking for open batches (seq_cst).
+ *     A5  Writing a batch stores a `next` of which nothing can be claimed and
+ *         then the count (with a fence between them); a worker reads the count
+ *         and then `next` (likewise): with a new count it finds no old
+ *         `next`, and its exchange fails.
  */
 #ifndef FC_BATCHES_H
 #define FC_BATCHES_H
@@ -62,7 +66,7 @@ struct fc_cell {
 struct fc_batch {
     _Atomic(uint64_t) next;
     _Atomic(uint32_t) done; /* items that nobody works on any more */
-    uint32_t count;
+    _Atomic(uint32_t) count;
     struct fc_cell cells[];
 };
 

@@ -146,7 +146,7 @@ fc_hub_wants_worker(struct fc_hub *hub, uint64_t others)
 {
     uint64_t waiting = fc_sender_waiting(&hub->requester.sender) + others;
     uint64_t idle = fc_idle_count(&hub->requester.segment);
-    return waiting + 1 > idle + fc_hub_starting(hub);
+    return waiting > idle + fc_hub_starting(hub);
 }
 
 /* --- results ------------------------------------------------------------------- */

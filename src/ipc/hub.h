@@ -9,9 +9,10 @@
  * others.  There is one leader at a time.  While there is none, the pool's own
  * thread is told by the bell.
  *
- * Whether one more worker is needed is decided before a request is sent:
+ * Whether one more worker is needed is decided before a request is sent, and
+ * once more afterwards, since others may have counted on the same workers:
  *
- *     requests waiting + 1 > idle workers + workers being started
+ *     requests waiting + those to be sent > idle workers + workers being started
  *
  * read in this order.  A worker stops being idle before it takes a request
  * (fc_responder_take()), so who no longer sees the request waiting sees the
@@ -67,8 +68,8 @@ void fc_hub_unref(struct fc_hub *hub);
 int fc_hub_open_seat(struct fc_hub *hub, int *error);
 void fc_hub_close_seat(struct fc_hub *hub, uint32_t seat);
 
-/* Whether one more request would need one more worker, beside `others` that
- * wait elsewhere. */
+/* Whether there are more requests than workers for them: those that wait, and
+ * `others` that wait elsewhere or are going to be sent. */
 bool fc_hub_wants_worker(struct fc_hub *hub, uint64_t others);
 
 /* How many workers were started and have not come yet. */

@@ -277,7 +277,7 @@ fc_hub_needs_worker(HubObject *hub, uint64_t calls)
                                                      memory_order_relaxed)
                       + atomic_load_explicit(&hub->phantoms,
                                              memory_order_relaxed)
-                      + calls - 1;
+                      + calls;
     fc_hub_enter(hub);
     others += left_in_batches(hub);
     bool wants = fc_hub_wants_worker(hub->hub, others);

@@ -252,8 +252,10 @@ send_ready(HubObject *hub, FutureObject *f, const ready_call *call, bool fresh)
     if (error != 0 && call->block.size > 0) {
         fc_requester_drop_block(&hub->hub->requester, &call->block);
     }
-    if (error == 0 && !hub->hub->led && !hub->hub->listening) {
-        (void)fc_hub_listen(hub->hub);
+    if (error == 0 && !hub->hub->led && !hub->hub->listening
+        && !fc_hub_listen(hub->hub)) {
+        /* It has been answered already, when nobody listened. */
+        fc_hub_ring(hub->hub);
     }
     fc_hub_exit(hub);
     fc_task_drop(&old);

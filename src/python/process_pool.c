@@ -97,19 +97,28 @@ pool_check(fc_state *st, ProcessPoolObject *pool)
     return hub;
 }
 
-int
-fc_process_pool_prepare(ProcessPoolObject *pool, HubObject *hub,
-                        uint64_t calls)
+/* Whether one more worker may be started when a call needs it. */
+static bool
+may_grow(ProcessPoolObject *pool)
 {
-    uint32_t flags = pool_flags(pool);
-    bool more = (flags & STATIC) == 0;
+    Py_ssize_t count;
+    if (pool_flags(pool) & STATIC) {
+        return false;
+    }
+    FC_LOCK(pool);
+    count = pool->processes != NULL ? PyDict_GET_SIZE(pool->processes)
+                                    : pool->limit;
+    FC_UNLOCK();
+    return count < pool->limit;
+}
+
+static int
+start_workers(ProcessPoolObject *pool, HubObject *hub, uint64_t calls)
+{
+    bool more = true;
     while (more) {
-        Py_ssize_t count;
-        FC_LOCK(pool);
-        count = pool->processes != NULL ? PyDict_GET_SIZE(pool->processes)
-                                        : pool->limit;
-        FC_UNLOCK();
-        more = count < pool->limit && fc_hub_needs_worker(hub, calls);
+        more = may_grow(pool)
+               && fc_hub_needs_worker(hub, calls);
         if (more) {
             PyObject *started = PyObject_CallMethod(
                 (PyObject *)pool, "_adjust_process_count", "K",
@@ -121,7 +130,18 @@ fc_process_pool_prepare(ProcessPoolObject *pool, HubObject *hub,
             Py_DECREF(started);
         }
     }
-    return flags & STARTED ? 0
+    return 0;
+}
+
+int
+fc_process_pool_prepare(ProcessPoolObject *pool, HubObject *hub,
+                        uint64_t calls)
+{
+    if (may_grow(pool)
+        && start_workers(pool, hub, calls) < 0) {
+        return -1;
+    }
+    return pool_flags(pool) & STARTED ? 0
                            : call_method(pool, "_start_executor_manager_thread");
 }
 
@@ -147,6 +167,12 @@ fc_process_pool_submit(fc_state *st, ProcessPoolObject *pool, HubObject *hub,
                 PyErr_Clear();
                 (void)raise_broken(st, pool);
             }
+        }
+        else if (may_grow(pool)
+                 && start_workers(pool, hub, 0) < 0) {
+            /* Another thread counted on the same idle worker; those that there
+             * are will do. */
+            PyErr_Clear();
         }
     }
     return (PyObject *)f;
@@ -195,10 +221,13 @@ pool_map_batches(PyObject *self, PyObject *args)
         return NULL;
     }
     HubObject *hub = pool_check(st, pool);
-    PyObject *it = hub != NULL ? fc_process_map(st, pool, hub, fn, iterables,
-                                                timeout)
-                               : NULL;
-    Py_XDECREF((PyObject *)hub);
+    if (hub == NULL) {
+        /* Raised by submit(), if there is anything to submit. */
+        PyErr_Clear();
+        Py_RETURN_NONE;
+    }
+    PyObject *it = fc_process_map(st, pool, hub, fn, iterables, timeout);
+    Py_DECREF(hub);
     return it;
 }
 

@@ -5,6 +5,8 @@
 #include "python/hub.h"
 #include "python/region.h"
 
+#include "port/port.h"
+
 #include <stdlib.h>
 
 typedef struct {
@@ -124,6 +126,26 @@ store(FutureObject *f, SealedObject *sealed, PyObject *result,
     Py_XDECREF(old);
 }
 
+/* Nanoseconds between two looks at signals and at the lock: unpickling takes
+ * long where anybody notices this. */
+#define LOOK_NS 2000000
+
+/* Take the lock, interruptibly: who has it runs other people's code. */
+static int
+wait_for_opener(SealedObject *sealed)
+{
+    while (!fc_lock_try(&sealed->opening)) {
+        _Atomic(uint32_t) nobody = 0;
+        PyThreadState *ts = PyEval_SaveThread();
+        (void)fc_park(&nobody, 0, fc_now_ns() + LOOK_NS);
+        PyEval_RestoreThread(ts);
+        if (PyErr_CheckSignals() < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 int
 fc_future_open_slow(fc_state *st, FutureObject *f)
 {
@@ -144,7 +166,10 @@ fc_future_open_slow(fc_state *st, FutureObject *f)
                         "the code that asks for it");
         return -1;
     }
-    fc_lock_attached(&sealed->opening);
+    if (wait_for_opener(sealed) < 0) {
+        Py_DECREF(sealed);
+        return -1;
+    }
     int status = 0;
     bool mine;
     FC_LOCK(f);
