@@ -121,7 +121,7 @@ submit(uint16_t kind)
     int error;
     struct fc_part part = {"q", 1};
     fc_lock_take(&hub->lock);
-    if (running < KIT_WORKERS && fc_hub_wants_worker(hub, 0 + 1)) {
+    if (running < KIT_WORKERS && fc_hub_wants_worker(hub, 1)) {
         int seat = fc_hub_open_seat(hub, &error);
         CHECK(seat == (int)running);
         running++;

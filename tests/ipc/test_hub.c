@@ -232,12 +232,12 @@ one_is_wanted_for_each_call_beyond_the_idle(void)
     int error;
     struct fc_job job;
     open_hub(0);
-    CHECK(fc_hub_wants_worker(hub, 0 + 1)); /* there is none */
+    CHECK(fc_hub_wants_worker(hub, 1)); /* there is none */
     CHECK(fc_hub_open_seat(hub, &error) == 0);
-    CHECK(!fc_hub_wants_worker(hub, 0 + 1)); /* one is being started */
-    CHECK(fc_hub_wants_worker(hub, 1 + 1));  /* which others wait for */
+    CHECK(!fc_hub_wants_worker(hub, 1)); /* one is being started */
+    CHECK(fc_hub_wants_worker(hub, 2));  /* which others wait for */
     send_one();
-    CHECK(fc_hub_wants_worker(hub, 0 + 1));
+    CHECK(fc_hub_wants_worker(hub, 1));
     CHECK(fc_responder_attach(&workers[0], dup(hub->requester.segment.fd), 0,
                               hub->bell.ring, 1 << 20)
           == 0);
@@ -246,19 +246,19 @@ one_is_wanted_for_each_call_beyond_the_idle(void)
     fc_responder_ready(&workers[0]);
     CHECK(fc_hub_starting(hub) == 0);
     CHECK(fc_responder_take(&workers[0], &job) == 0);
-    CHECK(fc_hub_wants_worker(hub, 0 + 1)); /* it is busy */
+    CHECK(fc_hub_wants_worker(hub, 1)); /* it is busy */
     struct fc_part part = {"r", 1};
     CHECK(fc_responder_reply(&workers[0], &job, 0, &part, 1, true) == 0);
-    CHECK(!fc_hub_wants_worker(hub, 0 + 1)); /* idle, before it is asked */
-    CHECK(fc_hub_wants_worker(hub, 1 + 1));
+    CHECK(!fc_hub_wants_worker(hub, 1)); /* idle, before it is asked */
+    CHECK(fc_hub_wants_worker(hub, 2));
     fetch_one(0);
     send_one();
-    CHECK(fc_hub_wants_worker(hub, 0 + 1)); /* that one is taken into account */
+    CHECK(fc_hub_wants_worker(hub, 1)); /* that one is taken into account */
     CHECK(fc_responder_linger(&workers[0])); /* idle all the same */
-    CHECK(fc_hub_wants_worker(hub, 0 + 1));
+    CHECK(fc_hub_wants_worker(hub, 1));
     serve_one(0, false);
     fetch_one(0);
-    CHECK(fc_hub_wants_worker(hub, 0 + 1)); /* it leaves, and is not idle */
+    CHECK(fc_hub_wants_worker(hub, 1)); /* it leaves, and is not idle */
     close_hub();
 }
 
@@ -271,7 +271,7 @@ who_has_something_to_do_is_not_idle(void)
     send_one();
     serve_one(0, true);
     CHECK(fc_idle_count(&hub->requester.segment) == 0);
-    CHECK(fc_hub_wants_worker(hub, 0 + 1));
+    CHECK(fc_hub_wants_worker(hub, 1));
     serve_one(0, true);
     CHECK(fc_idle_count(&hub->requester.segment) == 1);
     fetch_one(0);

@@ -201,7 +201,7 @@ decide_once(struct fc_hub *hub)
 {
     hub->requester = requester;
     hub->seats_used = 1;
-    sums += fc_hub_wants_worker(hub, 0 + 1) + fc_hub_wants_worker(hub, 1);
+    sums += fc_hub_wants_worker(hub, 1) + fc_hub_wants_worker(hub, 1);
     CHECK(fc_hub_starting(hub) <= 1);
     CHECK(fc_hub_expected(hub) <= 1);
     (void)fc_hub_listen(hub);
