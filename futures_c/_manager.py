@@ -43,6 +43,9 @@ _GRACE = 5.0
 # for some to gather, and below what anybody notices.
 _NAP = 0.00005
 
+# Milliseconds that calls may wait beside idle workers.
+_STUCK = 5
+
 # Which thread manages which pool: joined at exit.
 _threads_wakeups: weakref.WeakKeyDictionary[threading.Thread, _ThreadWakeup] = (
     weakref.WeakKeyDictionary()
@@ -222,7 +225,13 @@ class _ExecutorManagerThread(threading.Thread):
 
     def _wait(self) -> bool:
         """Sleep until there is something.  False: the pool has broken."""
-        ready = {fd for fd, _ in self._poll.poll()}
+        events = self._poll.poll(_STUCK if self.hub.stuck else None)
+        if not events:
+            # Calls wait and workers are idle: the one that was woken may be
+            # stopped.
+            self.hub.rouse()
+            return True
+        ready = {fd for fd, _ in events}
         self.hub.silence()
         dead = [
             (pid, worker) for pid, worker in self._workers.items() if worker.fd in ready

@@ -149,6 +149,13 @@ fc_hub_wants_worker(struct fc_hub *hub, uint64_t others)
     return waiting > idle + fc_hub_starting(hub);
 }
 
+bool
+fc_hub_is_stuck(struct fc_hub *hub)
+{
+    return fc_sender_waiting(&hub->requester.sender) > 0
+           && fc_idle_count(&hub->requester.segment) > 0;
+}
+
 /* --- results ------------------------------------------------------------------- */
 
 static bool
@@ -219,6 +226,26 @@ fc_hub_nudge(struct fc_hub *hub)
     fc_results_nudge(&hub->requester.segment);
 }
 
+/* As fc_results_park(), and see to requests that nobody comes for. */
+static enum fc_park_result
+sleep_on(struct fc_hub *hub, uint32_t seen, int64_t deadline_ns)
+{
+    struct fc_segment *s = &hub->requester.segment;
+    fc_lock_take(&hub->lock);
+    bool stuck = fc_hub_is_stuck(hub);
+    fc_lock_give(&hub->lock);
+    int64_t soon = stuck ? fc_now_ns() + FC_STUCK_NS : FC_FOREVER;
+    if (soon >= deadline_ns) {
+        return fc_results_park(s, seen, deadline_ns);
+    }
+    enum fc_park_result result = fc_results_park(s, seen, soon);
+    if (result == FC_PARK_TIMED_OUT) {
+        fc_hub_rouse(hub);
+        result = FC_PARK_WOKEN; /* and look again */
+    }
+    return result;
+}
+
 enum fc_park_result
 fc_hub_sleep(struct fc_hub *hub, struct fc_group *group,
              const _Atomic(uint32_t) *word, int64_t deadline_ns, int peer_cpu)
@@ -237,7 +264,7 @@ fc_hub_sleep(struct fc_hub *hub, struct fc_group *group,
     enum fc_park_result result = FC_PARK_WOKEN;
     uint32_t seen = fc_results_listen(s, FC_LISTENER_CALLER);
     if (!is_set(word) && !fc_hub_ready(hub) && !fc_group_fired(group)) {
-        result = fc_results_park(s, seen, deadline_ns);
+        result = sleep_on(hub, seen, deadline_ns);
     }
     fc_results_unlisten(s, FC_LISTENER_CALLER);
     return fc_group_get_up(group) ? result : FC_PARK_WOKEN;

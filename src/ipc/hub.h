@@ -28,6 +28,7 @@
 
 #include "core/group.h"
 #include "core/lock.h"
+#include "ipc/idle.h"
 #include "ipc/requester.h"
 #include "ipc/results.h"
 #include "ipc/returns.h"
@@ -77,6 +78,18 @@ uint32_t fc_hub_starting(struct fc_hub *hub);
 
 /* How many workers are about to take their first request. */
 uint32_t fc_hub_expected(struct fc_hub *hub);
+
+/* Whether requests wait although workers are idle.  Usually one of these is on
+ * its way; but it may have been stopped (SIGSTOP), and nobody else was woken.
+ * Who goes to sleep then sleeps FC_STUCK_NS first, and if nothing has moved
+ * meanwhile wakes another one. */
+#define FC_STUCK_NS 5000000
+bool fc_hub_is_stuck(struct fc_hub *hub);
+static inline void
+fc_hub_rouse(struct fc_hub *hub)
+{
+    fc_idle_wake(&hub->requester.segment);
+}
 
 /* --- results ------------------------------------------------------------------ */
 

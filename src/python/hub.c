@@ -321,6 +321,13 @@ hub_ring(PyObject *self, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
+static PyObject *
+hub_rouse(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    fc_hub_rouse(((HubObject *)self)->hub);
+    Py_RETURN_NONE;
+}
+
 /* close(): nothing more is sent. */
 static PyObject *
 hub_close(PyObject *self, PyObject *Py_UNUSED(ignored))
@@ -459,6 +466,12 @@ hub_get_number(PyObject *self, void *closure)
     case 'w':
         return PyLong_FromLongLong(
             atomic_load_explicit(&hub->waiting, memory_order_relaxed));
+    case 't': { /* stuck */
+        fc_hub_enter(hub);
+        bool stuck = fc_hub_is_stuck(hub->hub);
+        fc_hub_exit(hub);
+        return PyBool_FromLong(stuck);
+    }
     case 'i':
         if (!hub->insane) {
             Py_RETURN_NONE;
@@ -483,6 +496,7 @@ static PyGetSetDef hub_getset[] = {
     {"bell_fd", hub_get_number, NULL, NULL, "b"},
     {"unfinished", hub_get_number, NULL, NULL, "u"},
     {"waiting", hub_get_number, NULL, NULL, "w"},
+    {"stuck", hub_get_number, NULL, NULL, "t"},
     {"insane", hub_get_number, NULL, NULL, "i"},
     {"seats", hub_get_number, NULL, NULL, "s"},
     {"inherited", hub_is_inherited, NULL, NULL, NULL},
@@ -499,6 +513,7 @@ static PyMethodDef hub_methods[] = {
     {"listen", hub_listen, METH_NOARGS, NULL},
     {"silence", hub_silence, METH_NOARGS, NULL},
     {"ring", hub_ring, METH_NOARGS, NULL},
+    {"rouse", hub_rouse, METH_NOARGS, NULL},
     {"close", hub_close, METH_NOARGS, NULL},
     {"dismiss", hub_dismiss, METH_NOARGS, NULL},
     {"take_all", hub_take_all, METH_NOARGS, NULL},
