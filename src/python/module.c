@@ -119,6 +119,8 @@ static PyMethodDef module_methods[] = {
     X(str_add_exception, "add_exception") \
     X(str_add_cancelled, "add_cancelled") \
     X(str_append, "append") \
+    X(str_take, "take") \
+    X(str_update, "update") \
     X(str_remove, "remove") \
     X(str_cancelled, "cancelled") \
     X(str_exception, "exception") \

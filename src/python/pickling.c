@@ -280,7 +280,7 @@ new_pickler(fc_state *st, PyObject *class)
     PyObject *extra = copy_reducers(class, st->str__extra_reducers);
     SinkObject *sink = sink_new(st);
     PyObject *take =
-        sink != NULL ? PyObject_GetAttrString((PyObject *)sink, "take")
+        sink != NULL ? PyObject_GetAttr((PyObject *)sink, st->str_take)
                      : NULL;
     PyObject *pickler =
         take != NULL ? PyObject_CallFunction(class, "OiOO", (PyObject *)sink,

@@ -49,7 +49,7 @@ typedef struct fc_state {
     PyObject *str__condition, *str__state, *str__waiters;
     PyObject *str_acquire, *str_release, *str_notify_all;
     PyObject *str_add_result, *str_add_exception, *str_add_cancelled;
-    PyObject *str_append, *str_remove, *str_cancelled;
+    PyObject *str_take, *str_append, *str_update, *str_remove, *str_cancelled;
     PyObject *str_exception, *str_submit, *str_run;
     PyObject *str__invoke_callbacks;
     PyObject *str_forking_pickler, *str__copyreg_dispatch_table;

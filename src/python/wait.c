@@ -174,7 +174,7 @@ wait_in_set(fc_state *st, PyObject *fs, PyObject *timeout,
         w->finished = NULL;
         FC_UNLOCK();
         PyObject *more =
-            PyObject_CallMethod(done, "update", "O", finished);
+            PyObject_CallMethodOneArg(done, st->str_update, finished);
         Py_DECREF(finished);
         if (more == NULL) {
             goto done;

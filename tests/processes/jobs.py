@@ -266,3 +266,12 @@ def descend(module: str, method: str, levels: int) -> int:
     context = multiprocessing.get_context(method)
     with futures.ProcessPoolExecutor(1, context) as pool:
         return 1 + int(pool.submit(descend, module, method, levels - 1).result(20))
+
+
+class Thing:
+    """Something that weak references can refer to."""
+
+
+def make_object():
+    """Return a new one."""
+    return Thing()

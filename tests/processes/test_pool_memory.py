@@ -1,0 +1,162 @@
+"""What is used is given back: references, memory, and results that are kept.
+
+The counts of references need a debug build; those of blocks are looked at
+everywhere.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+import weakref
+from pathlib import Path
+
+import pytest
+from support.waiting import until
+
+from . import jobs
+
+#: Rounds of an operation.  In the one that grew least the counts may have grown
+#: by less than one for every two repetitions.
+ROUNDS = 6
+REPETITIONS = 20
+
+
+def results(futures, pool):
+    assert [f.result(20) for f in [pool.submit(abs, i) for i in range(100)]]
+
+
+def one_by_one(futures, pool):
+    for i in range(20):
+        pool.submit(abs, i).result(20)
+
+
+def pickled(futures, pool):
+    pending = [pool.submit(list, (i,)) for i in range(50)]
+    futures.wait(pending)
+    assert [f.result(20) for f in pending]
+
+
+def never_asked(futures, pool):
+    futures.wait([pool.submit(list, (i,)) for i in range(50)])
+
+
+def exceptions(futures, pool):
+    for future in futures.as_completed([pool.submit(divmod, 1, 0) for _ in range(20)]):
+        assert future.exception(20)
+
+
+def unpicklable(futures, pool):
+    assert pool.submit(abs, lambda: None).exception(20)
+
+
+def cancelled(futures, pool):
+    pending = [pool.submit(time.sleep, 0.001) for _ in range(50)]
+    for future in pending:
+        future.cancel()
+    futures.wait(pending)
+
+
+def callbacks(futures, pool):
+    told: list[object] = []
+    for _ in range(20):
+        pool.submit(abs, -1).add_done_callback(told.append)
+    until(lambda: len(told) == 20, 20)
+
+
+def mapped(futures, pool):
+    assert list(pool.map(abs, range(500))) == list(range(500))
+
+
+def mapped_pickled(futures, pool):
+    assert [x[0] for x in pool.map(list, [(i,) for i in range(100)])] == list(range(100))
+
+
+def mapped_and_dropped(futures, pool):
+    iterator = pool.map(abs, range(500))
+    next(iterator)
+
+
+def large(futures, pool):
+    assert len(pool.submit(bytes, 300_000).result(20)) == 300_000
+    assert len(pool.submit(bytearray, 300_000).result(20)) == 300_000
+
+
+def counts() -> tuple[int, int]:
+    gc.collect()
+    references = getattr(sys, "gettotalrefcount", lambda: 0)()
+    return references, sys.getallocatedblocks()
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        results, one_by_one, pickled, never_asked, exceptions, unpicklable, cancelled,
+        callbacks, mapped, mapped_pickled, mapped_and_dropped, large,
+    ],
+)  # fmt: skip
+def test_nothing_is_kept(futures, make, method, operation):
+    if futures.__name__ != "futures_c" or method != "fork":
+        pytest.skip("how ours lets go does not depend on how workers start")
+    pool = make(2)
+    growth = []
+    operation(futures, pool)
+    for _ in range(ROUNDS):
+        before = counts()
+        for _ in range(REPETITIONS):
+            operation(futures, pool)
+        # The pool's thread lets go of the last one a moment later.
+        time.sleep(0.05)
+        growth.append([b - a for a, b in zip(before, counts())])
+    least = [min(column) for column in zip(*growth)]
+    assert max(least) < REPETITIONS / 2, growth
+    pool.shutdown()
+
+
+def test_a_result_goes_when_its_future_does(make):
+    pool = make(1)
+    future = pool.submit(jobs.make_object)
+    result = weakref.ref(future.result(20))
+    assert result() is not None
+    del future
+    gc.collect()
+    until(lambda: result() is None, 10)
+    pool.shutdown()
+
+
+def test_arguments_go_when_the_call_has_been_sent(make):
+    pool = make(1)
+    argument = jobs.make_object()
+    gone = weakref.ref(argument)
+    future = pool.submit(id, argument)
+    del argument
+    future.result(20)
+    until(lambda: gone() is None, 10)
+    pool.shutdown()
+
+
+def resident() -> int:
+    """Bytes of memory that this process has in use."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    raise AssertionError("no VmRSS")
+
+
+def test_large_results_give_their_memory_back(futures, make, method):
+    if futures.__name__ != "futures_c" or method != "fork":
+        pytest.skip("how ours lets go does not depend on how workers start")
+    pool = make(1)
+
+    def burst():
+        kept = [pool.submit(bytearray, 1_000_000).result(20) for _ in range(50)]
+        assert len(kept) == 50
+
+    burst()
+    before = resident()
+    for _ in range(10):
+        burst()
+    # Ten times as much has passed through; a burst's worth may be kept.
+    assert resident() - before < 100_000_000
+    pool.shutdown()
