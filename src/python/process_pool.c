@@ -153,6 +153,13 @@ fc_process_pool_submit(fc_state *st, ProcessPoolObject *pool, HubObject *hub,
                        PyObject *kwnames)
 {
     FutureObject *f = NULL;
+    /* Of two threads that submit at once, the later one sees the other under
+     * way, and the other that one more has begun. */
+    uint32_t number =
+        atomic_fetch_add_explicit(&pool->begun, 1, memory_order_seq_cst) + 1;
+    bool alone = atomic_fetch_add_explicit(&pool->under_way, 1,
+                                           memory_order_seq_cst)
+                 == 0;
     if (fc_process_pool_prepare(pool, hub, 1) == 0) {
         f = fc_future_new(st);
     }
@@ -168,12 +175,16 @@ fc_process_pool_submit(fc_state *st, ProcessPoolObject *pool, HubObject *hub,
                 (void)raise_broken(st, pool);
             }
         }
-        else if (may_grow(pool)
-                 && start_workers(pool, hub, 0) < 0) {
-            /* Another thread counted on the same idle worker; those that there
-             * are will do. */
-            PyErr_Clear();
-        }
+    }
+    alone = atomic_load_explicit(&pool->begun, memory_order_seq_cst) == number
+            && alone;
+    atomic_fetch_sub_explicit(&pool->under_way, 1, memory_order_seq_cst);
+    /* Another thread may have counted on the same idle worker.  Not asked where
+     * nobody has: a worker that is taking the call is neither idle nor has it
+     * begun. */
+    if (f != NULL && !alone && may_grow(pool)
+        && start_workers(pool, hub, 0) < 0) {
+        PyErr_Clear(); /* those that there are will do */
     }
     return (PyObject *)f;
 }

@@ -13,6 +13,9 @@ typedef struct {
     PyObject *max_workers; /* as given */
     Py_ssize_t limit;      /* of workers: max_workers as a number */
     _Atomic(uint32_t) flags;
+    /* Calls of submit() that have begun, and that are under way.  Who is not
+     * alone may have counted on the same idle worker as another one. */
+    _Atomic(uint32_t) begun, under_way;
 } ProcessPoolObject;
 
 /* Start what `calls` more calls need: workers, the pool's thread.  0, or -1
