@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "ipc/arena.h"
 #include "ipc/requests.h"
 
 static_assert(sizeof(struct fc_batch) == 16, "the head is two words");
@@ -11,6 +12,12 @@ static_assert(sizeof(struct fc_cell) == 16, "no padding is shared");
 
 #define NUMBER_BITS 16
 #define NUMBER ((UINT64_C(1) << NUMBER_BITS) - 1)
+
+/* In place of a number: all was cancelled before anything was claimed, and the
+ * taker has not left yet. */
+#define UNSEEN (NUMBER - 1)
+
+static_assert(FC_BATCH_MOST < UNSEEN, "neither is the number of an item");
 
 static uint64_t
 next_of(uint64_t position, uint32_t i)
@@ -41,7 +48,7 @@ fc_batch_write(struct fc_batch *b, uint64_t position, uint32_t count,
                           memory_order_release); /* A1 */
 }
 
-/* Relaxed: the parent has written it. */
+/* Relaxed: the parent has written it, before the request was published. */
 static uint32_t
 count_of(const struct fc_batch *b)
 {
@@ -58,28 +65,35 @@ fc_batch_left(const struct fc_batch *b)
     return i < count ? count - (uint32_t)i : 0;
 }
 
+/* Nobody works on so many items any more.  Whether that was all. */
+static bool
+count_done(struct fc_batch *b, uint32_t items, uint32_t count)
+{
+    return atomic_fetch_add_explicit(&b->done, items, memory_order_acq_rel)
+               + items
+           == count; /* A3 */
+}
+
 uint32_t
 fc_batch_cancel(struct fc_batch *b, bool *all_done)
 {
     uint32_t count = count_of(b);
     uint64_t seen = atomic_load_explicit(&b->next, memory_order_relaxed);
-    uint64_t after;
+    uint64_t first, after;
+    *all_done = false;
     do {
-        after = (seen & ~NUMBER) | count;
+        first = seen & NUMBER;
+        if (first >= count) {
+            return count;
+        }
+        after = (seen & ~NUMBER) | (first > 0 ? count : UNSEEN);
     } while (!atomic_compare_exchange_weak_explicit(
-        &b->next, &seen, after, memory_order_acq_rel,
-        memory_order_relaxed)); /* A1 */
-    uint32_t first = (uint32_t)(seen & NUMBER);
-    if (first > count) {
-        first = count;
-    }
-    uint32_t left = count - first;
-    *all_done = left > 0
-                && atomic_fetch_add_explicit(&b->done, left,
-                                             memory_order_acq_rel)
-                           + left
-                       == count; /* A3 */
-    return first;
+        &b->next, &seen, after, memory_order_seq_cst,
+        memory_order_relaxed)); /* A1, A6 */
+    /* The taker sees to one of those that nobody has seen. */
+    uint32_t left = count - (uint32_t)(first > 0 ? first : 1);
+    *all_done = left > 0 && count_done(b, left, count);
+    return (uint32_t)first;
 }
 
 /* --- a worker -------------------------------------------------------------- */
@@ -137,36 +151,65 @@ fc_batch_item(const struct fc_batch_view *v, uint32_t i, uint64_t *size)
     return v->items + from;
 }
 
+/* Whether all of it was cancelled unseen; the first one to ask sees to it. */
+static bool
+see_to_cancelled(const struct fc_batch_view *v)
+{
+    uint64_t unseen = next_of(v->position, UNSEEN);
+    return atomic_compare_exchange_strong_explicit(
+        &v->batch->next, &unseen, next_of(v->position, v->count),
+        memory_order_acq_rel, memory_order_relaxed); /* A1 */
+}
+
 bool
 fc_batch_leave(const struct fc_batch_view *v, uint32_t mine)
 {
     FC_KILL_POINT();
-    return mine > 0
-           && atomic_fetch_add_explicit(&v->batch->done, mine,
-                                        memory_order_acq_rel)
-                      + mine
-                  == v->count; /* A3 */
+    if (mine == 0 && see_to_cancelled(v)) {
+        mine = 1;
+    }
+    return mine > 0 && count_done(v->batch, mine, v->count);
 }
 
 /* --- finding one ------------------------------------------------------------- */
+
+/* Whether the batch of a request has nothing to claim.  Its worker has checked
+ * where it is; somebody may have damaged that since. */
+static bool
+is_used_up(const struct fc_segment *s, uint64_t tag)
+{
+    const struct fc_slot *slot = &s->slots[tag & 0xffff];
+    uint64_t place = slot->place;
+    if (!fc_arena_holds(s, place, sizeof(struct fc_batch))
+        || place % 16 != 0) {
+        return false;
+    }
+    const struct fc_batch *b = (const struct fc_batch *)(s->arena + place);
+    uint64_t next =
+        atomic_load_explicit(&b->next, memory_order_seq_cst); /* A6 */
+    return (next & NUMBER) >= count_of(b);
+}
 
 /* A seat says the tag of its open batch plus 1, or 0. */
 void
 fc_batch_open(struct fc_segment *s, uint32_t seat, uint64_t tag)
 {
     atomic_store_explicit(&s->seats[seat].batch, tag + 1,
-                          memory_order_seq_cst); /* A4 */
+                          memory_order_seq_cst); /* A4, A6 */
     FC_KILL_POINT();
+    if (is_used_up(s, tag)) {
+        fc_batch_close(s, seat, tag);
+    }
 }
 
 void
 fc_batch_close(struct fc_segment *s, uint32_t seat, uint64_t tag)
 {
     uint64_t open = tag + 1;
-    /* Relaxed: who still reads it finds nothing to claim. */
+    /* Who still reads it finds nothing to claim. */
     atomic_compare_exchange_strong_explicit(&s->seats[seat].batch, &open, 0,
-                                            memory_order_relaxed,
-                                            memory_order_relaxed);
+                                            memory_order_seq_cst,
+                                            memory_order_seq_cst); /* A6 */
 }
 
 bool

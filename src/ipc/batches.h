@@ -38,6 +38,13 @@
  *         then the count (with a fence between them); a worker reads the count
  *         and then `next` (likewise): with a new count it finds no old
  *         `next`, and its exchange fails.
+ *     A6  next and fc_seat.batch: cancelling and then closing; opening and then
+ *         looking whether anything is left.  All four are sequentially
+ *         consistent: no batch stays open that has nothing to claim.
+ *
+ * Whoever has taken a request may not have looked at it yet.  As long as
+ * nobody has claimed anything, a batch that is cancelled is not done before
+ * its taker leaves it: what he is going to look at stays there.
  */
 #ifndef FC_BATCHES_H
 #define FC_BATCHES_H
@@ -88,8 +95,9 @@ void fc_batch_write(struct fc_batch *b, uint64_t position, uint32_t count,
 /* How many items nobody has claimed. */
 uint32_t fc_batch_left(const struct fc_batch *b);
 
-/* Claim all that is left, so that nobody begins any of it.  Returns the first
- * of them.  With *all_done nobody works on the batch any more. */
+/* Claim all that is left of a batch that was taken, so that nobody begins any
+ * of it.  Returns the first of them.  With *all_done nobody works on the batch
+ * any more; otherwise somebody will leave it as the last one. */
 uint32_t fc_batch_cancel(struct fc_batch *b, bool *all_done);
 
 /* --- a worker -------------------------------------------------------------- */
@@ -124,8 +132,8 @@ fc_batch_store(const struct fc_batch_view *v, uint32_t i, uint32_t state,
     atomic_store_explicit(&cell->state, state, memory_order_seq_cst); /* A2 */
 }
 
-/* A worker has ended `mine` items and claims no more.  True: they were the
- * last ones. */
+/* A worker has ended `mine` items and claims no more.  True: it is the last
+ * one.  Also said by a taker who has found none. */
 bool fc_batch_leave(const struct fc_batch_view *v, uint32_t mine);
 
 /* --- finding one ------------------------------------------------------------- */

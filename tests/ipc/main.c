@@ -20,6 +20,8 @@ void test_pinned(void);
 void test_bell(void);
 void test_stress_hub(void);
 void test_race_hub(void);
+void test_batches(void);
+void test_race_batches(void);
 
 void (*const check_tests[])(void) = {
     test_process,
@@ -37,6 +39,8 @@ void (*const check_tests[])(void) = {
     test_hub,
     test_stress_hub,
     test_race_hub,
+    test_batches,
+    test_race_batches,
     test_kill,
     test_noise,
     NULL,
