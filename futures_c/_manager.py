@@ -160,12 +160,12 @@ class _ExecutorManagerThread(threading.Thread):
     collected while the thread runs.
     """
 
-    def __init__(self, executor: Any) -> None:
+    def __init__(self, executor: Any, hub: Hub, processes: dict[int, Any]) -> None:
         super().__init__()
-        self.hub: Hub = executor._hub
-        self.thread_wakeup: _ThreadWakeup = executor._executor_manager_thread_wakeup
+        self.hub = hub
+        self.thread_wakeup = _ThreadWakeup(hub)
         self.shutdown_lock = executor._shutdown_lock
-        self.processes: dict[int, Any] = executor._processes
+        self.processes = processes
         self.seats: dict[int, int] = executor._seats
         self.max_workers = executor._max_workers
         self.max_tasks_per_child = executor._max_tasks_per_child

@@ -291,44 +291,41 @@ class ProcessPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
             self._start_worker(hub, processes, self._seats)
             return True
 
-    def _launch_processes(self) -> None:
+    def _launch_processes(self, hub: Hub, processes: dict[int, Any]) -> None:
         """Start all workers."""
-        hub = self._hub
-        processes = self._processes
-        if hub is None or processes is None:
-            return
         while len(processes) < min(self._max_workers, hub.seats):
             self._start_worker(hub, processes, self._seats)
 
     def _start_executor_manager_thread(self) -> None:
         """Start the pool's thread, and before it the workers that are forked."""
+        hub, processes = self._hub, self._processes
         with self._start_lock:
-            if self._executor_manager_thread is not None or self._hub is None:
+            if self._started or hub is None or processes is None:
                 return
             if not self._safe_to_dynamically_spawn_children:
                 try:
-                    self._launch_processes()
+                    self._launch_processes(hub, processes)
                 except BaseException:
                     # With those there are the pool works.
-                    if not self._processes:
+                    if not processes:
                         raise
-            thread = _ExecutorManagerThread(self)
             try:
+                # Also where shutdown() came meanwhile, in a signal handler or in
+                # another thread: then it ends the pool at once.
+                thread = _ExecutorManagerThread(self, hub, processes)
                 thread.start()
             except BaseException:
                 # Nobody would ever dismiss these.
-                self._abandon_processes()
+                self._abandon_processes(hub, processes)
                 raise
-            self._executor_manager_thread = thread
-            _see_to_exit()
-            _threads_wakeups[thread] = self._executor_manager_thread_wakeup
             self._started = True
+            _see_to_exit()
+            _threads_wakeups[thread] = thread.thread_wakeup
+            if self._hub is hub:
+                self._executor_manager_thread = thread
 
-    def _abandon_processes(self) -> None:
+    def _abandon_processes(self, hub: Hub, processes: dict[int, Any]) -> None:
         """End the workers that were started for a thread that cannot start."""
-        hub, processes = self._hub, self._processes
-        if hub is None or processes is None:
-            return
         for pid, process in list(processes.items()):
             process.kill()
             process.join()

@@ -64,6 +64,9 @@ typedef struct {
     uint32_t insane_seat;
     uint32_t batches;     /* that were sent and are not done */
 
+    /* The number of the thread that leads, or 0. */
+    _Atomic(unsigned long) leader;
+
     /* Calls that could not be pickled.  The standard module starts a worker
      * for each of them all the same. */
     _Atomic(uint32_t) phantoms;

@@ -408,6 +408,54 @@ is_over(struct fc_group *group, const fc_watch *watch)
            || (watch != NULL && watch->is_there(watch->arg));
 }
 
+/* Whether this thread leads already: a finalizer, say, waits while it fetches
+ * results for what it waits for itself. */
+static bool
+leads_already(HubObject *hub)
+{
+    /* Relaxed: a thread's own number is there only if it wrote it. */
+    return atomic_load_explicit(&hub->leader, memory_order_relaxed)
+           == PyThread_get_thread_ident();
+}
+
+static bool
+begin_to_lead(HubObject *hub)
+{
+    fc_hub_enter(hub);
+    bool leads = fc_hub_lead(hub->hub);
+    if (leads) {
+        atomic_store_explicit(&hub->leader, PyThread_get_thread_ident(),
+                              memory_order_relaxed);
+    }
+    fc_hub_exit(hub);
+    return leads;
+}
+
+static void
+end_to_lead(HubObject *hub)
+{
+    fc_hub_enter(hub);
+    atomic_store_explicit(&hub->leader, 0, memory_order_relaxed);
+    fc_hub_leave(hub->hub,
+                 atomic_load_explicit(&hub->unfinished, memory_order_relaxed)
+                     > 0);
+    fc_hub_exit(hub);
+}
+
+/* A signal has come.  Its handler may take its time, or wait for results
+ * itself: nobody leads meanwhile.  1: and somebody else does by now; 0; -1. */
+static int
+handle_signals(HubObject *hub)
+{
+    end_to_lead(hub);
+    if (PyErr_CheckSignals() < 0) {
+        return -1;
+    }
+    return !begin_to_lead(hub);
+}
+
+/* 2: it leads no longer, and has to wait otherwise.  After -1, too, it leads
+ * no longer where a signal has come. */
 static int
 lead(fc_state *st, HubObject *hub, struct fc_group *group,
      const fc_watch *watch, int64_t deadline)
@@ -432,8 +480,11 @@ lead(fc_state *st, HubObject *hub, struct fc_group *group,
             hub->hub, group, watch != NULL ? watch->word : NULL, deadline,
             cpu);
         PyEval_RestoreThread(ts);
-        if (woken == FC_PARK_INTERRUPTED && PyErr_CheckSignals() < 0) {
-            return -1;
+        if (woken == FC_PARK_INTERRUPTED) {
+            int handled = handle_signals(hub);
+            if (handled != 0) {
+                return handled < 0 ? -1 : 2;
+            }
         }
     }
 }
@@ -458,22 +509,21 @@ int
 fc_hub_watch(fc_state *st, HubObject *hub, struct fc_group *group,
              const fc_watch *watch, int64_t deadline)
 {
-    bool leads = false;
-    if (hub->generation == fc_fork_generation()) {
-        fc_hub_enter(hub);
-        leads = fc_hub_lead(hub->hub);
-        fc_hub_exit(hub);
+    if (hub->generation != fc_fork_generation()) {
+        return follow(st, group, watch, deadline);
     }
-    if (!leads) {
+    if (leads_already(hub)) {
+        int status = lead(st, hub, group, watch, deadline);
+        return status == 2 ? follow(st, group, watch, deadline) : status;
+    }
+    if (!begin_to_lead(hub)) {
         return follow(st, group, watch, deadline);
     }
     int status = lead(st, hub, group, watch, deadline);
-    fc_hub_enter(hub);
-    fc_hub_leave(hub->hub,
-                 atomic_load_explicit(&hub->unfinished, memory_order_relaxed)
-                     > 0);
-    fc_hub_exit(hub);
-    return status;
+    if (leads_already(hub)) {
+        end_to_lead(hub);
+    }
+    return status == 2 ? follow(st, group, watch, deadline) : status;
 }
 
 int
