@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "batch_kit.h"
 #include "check.h"
 #include "ipc/idle.h"
 #include "kill.h"
@@ -114,6 +115,153 @@ a_worker_dies_at_every_point_beside_the_bell(void)
     pool.polls = false;
 }
 
+/* --- batches ------------------------------------------------------------- */
+
+static struct batch_kit kit;
+
+static int
+look_after_batches(int options)
+{
+    int status;
+    pid_t pid = kit.pids[0];
+    if (pid == 0 || waitpid(pid, &status, options) != pid) {
+        return 0;
+    }
+    kit.pids[0] = 0;
+    if (WIFEXITED(status)) {
+        CHECK(WEXITSTATUS(status) == 0);
+        return 0;
+    }
+    return CHECK(WTERMSIG(status) == SIGKILL) ? 1 : -1;
+}
+
+/* Some of it was begun, and one of those who have is dead: what he had ended
+ * is there, one item at most is not, and nothing else was begun. */
+static void
+check_torn_batch(struct batch *b)
+{
+    uint32_t missing = 0;
+    for (uint32_t i = 0; i < b->count; i++) {
+        uint32_t ran = kit.notes->ran[b->note][i];
+        uint32_t state = batch_state(&kit, b, i);
+        bool here = state == FC_CELL_INT
+                    || (state == FC_CELL_MESSAGE && b->said[i]);
+        CHECK(ran <= (i < b->begun));
+        CHECK(state == FC_CELL_EMPTY || ran == 1);
+        missing += i < b->begun && !here;
+    }
+    CHECK(missing <= 1);
+    CHECK(fc_requester_forget(&kit.requester, b->index) == b);
+    b->under_way = false;
+}
+
+/* Whether the worker of seat 1 has done all that there is for it: nothing waits,
+ * then no batch that is open has an item left, and then it is idle. */
+static bool
+has_done_all(void)
+{
+    struct fc_segment *s = &kit.requester.segment;
+    if (fc_sender_waiting(&kit.requester.sender) > 0) {
+        return false;
+    }
+    for (uint32_t i = 0; i < BATCH_SLOTS; i++) {
+        struct batch *b = &kit.batches[i];
+        if (b->under_way && fc_requester_has(&kit.requester, 1, b->index)
+            && fc_batch_left(fc_requester_batch(&kit.requester, b->index))
+                   > 0) {
+            return false;
+        }
+    }
+    return fc_idle_is(s, 1);
+}
+
+/* The worker of seat 0 is dead: all that it had not begun is done by the other
+ * one, except what only the dead one's seat had told of. */
+static void
+bury_in_batches(void)
+{
+    unsigned torn = 0;
+    batch_drain(&kit);
+    fc_requester_close(&kit.requester, 0);
+    while (!has_done_all()) {
+        batch_wait(&kit, NULL, 0, 200000);
+    }
+    batch_drain(&kit);
+    for (uint32_t i = 0; i < BATCH_SLOTS; i++) {
+        struct batch *b = &kit.batches[i];
+        if (b->under_way && batch_is_over(&kit, b)) {
+            batch_end(&kit, b);
+        }
+        else if (b->under_way) {
+            torn++;
+            batch_stop(&kit, b);
+            CHECK(b->under_way && !b->done);
+            check_torn_batch(b);
+        }
+    }
+    CHECK(torn <= 1);
+}
+
+/* Two workers share batches; one dies at its `n`-th point.  False when it
+ * lived. */
+static bool
+one_of_two_dies_in_a_batch(long n)
+{
+    struct check_random r = check_random_new((uint64_t)n);
+    bool died = false;
+    kit.threads = false;
+    batch_kit_open(&kit);
+    kit.fuse = n;
+    batch_kit_start(&kit, 0);
+    kit.fuse = 0;
+    batch_kit_start(&kit, 1);
+    for (int sent = 0; sent < 12 && !died; sent++) {
+        uint16_t what[8];
+        for (uint32_t i = 0; i < 8; i++) {
+            what[i] = (uint16_t)check_random_below(&r, 3);
+        }
+        CHECK(batch_send(&kit, 1 + (uint32_t)check_random_below(&r, 8), what)
+              != NULL);
+        batch_wait(&kit, NULL, 0, 200000);
+        died = look_after_batches(WNOHANG) != 0;
+    }
+    for (uint32_t i = 0; i < BATCH_SLOTS && !died; i++) {
+        struct batch *b = &kit.batches[i];
+        while (!died && b->under_way && !batch_is_over(&kit, b)) {
+            batch_wait(&kit, NULL, 0, 200000);
+            died = look_after_batches(WNOHANG) != 0;
+        }
+        if (!died && b->under_way) {
+            batch_end(&kit, b);
+        }
+    }
+    if (died) {
+        bury_in_batches();
+    }
+    else {
+        /* Or on its way out. */
+        fc_idle_close(&kit.requester.segment);
+        died = look_after_batches(0) != 0;
+    }
+    batch_kit_close(&kit);
+    return died;
+}
+
+static void
+a_worker_dies_at_every_point_of_a_batch(void)
+{
+    long n = 1;
+    int lived = 0;
+    while (lived < 3 && n < 2000) {
+        lived = one_of_two_dies_in_a_batch(n) ? 0 : lived + 1;
+        n++;
+    }
+    CHECK(n < 2000);
+    CHECK(n > 50 || !kill_points);
+}
+
+/* --- the parent ---------------------------------------------------------- */
+
 /* The parent dies at every point of its own: nobody is left behind. */
 static long parents_fuse;
 
@@ -165,5 +313,6 @@ test_kill(void)
 {
     RUN(a_worker_dies_at_every_point);
     RUN(a_worker_dies_at_every_point_beside_the_bell);
+    RUN(a_worker_dies_at_every_point_of_a_batch);
     RUN(the_parent_dies_at_every_point);
 }
