@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "batch_kit.h"
 #include "check.h"
 #include "ipc/idle.h"
 #include "ipc/requester.h"
@@ -256,8 +257,165 @@ random_bytes_are_rejected(void)
     CHECK(nonsense > 0);
 }
 
+/* --- batches ------------------------------------------------------------- */
+
+static struct batch_kit kit;
+static struct fc_responder workers[2];
+static uint64_t claimed, rejected;
+
+static void
+open_batches(pid_t nobody)
+{
+    kit.threads = true;
+    batch_kit_open(&kit);
+    for (uint32_t i = 0; i < 2; i++) {
+        CHECK(fc_requester_open(&kit.requester, i) == 0);
+        batch_sit_down(&workers[i], &kit, i);
+        workers[i].parent_pid = nobody;
+        fc_responder_ready(&workers[i]);
+    }
+}
+
+static void
+close_batches(void)
+{
+    batch_get_up(&workers[0]);
+    batch_get_up(&workers[1]);
+    batch_kit_close(&kit);
+}
+
+/* The words of the seats, the slots, and the batches themselves. */
+static void
+scribble_on_batches(struct check_random *r)
+{
+    const struct fc_layout *l = &kit.requester.segment.layout;
+    unsigned char *base = (unsigned char *)kit.requester.segment.header;
+    uint64_t seat = l->seats + check_random_below(r, 2) * sizeof(struct fc_seat)
+                    + offsetof(struct fc_seat, batch);
+    const uint64_t from[] = {seat, l->slots, l->arena, l->arena};
+    const uint64_t size[] = {8, 4 * sizeof(struct fc_slot), 4096, 16};
+    uint64_t where = check_random_below(r, 4);
+    for (uint64_t n = check_random_below(r, 8) + 1; n > 0; n--) {
+        base[from[where] + check_random_below(r, size[where])] =
+            (unsigned char)check_random_below(r, n % 2 == 0 ? 256 : 4);
+    }
+}
+
+/* Claim a few items, look at all that they say they have, and answer. */
+static void
+claim_some(struct fc_responder *w, const struct fc_job *job,
+           const struct fc_batch_view *v, int item)
+{
+    uint32_t mine = 0;
+    for (; item >= 0 && mine < 10; mine++) {
+        uint64_t size;
+        const unsigned char *there = fc_batch_item(v, (uint32_t)item, &size);
+        CHECK((uint32_t)item < v->count);
+        if (there != NULL) {
+            const unsigned char *end =
+                w->segment.arena + w->segment.geometry.arena;
+            CHECK(there >= w->segment.arena
+                  && size <= (uint64_t)(end - there));
+            sums += look_at(there, size);
+        }
+        rejected += there == NULL;
+        fc_batch_store(v, (uint32_t)item, FC_CELL_INT, 1);
+        item = fc_responder_claim(w, job, v);
+    }
+    claimed += mine;
+    if (fc_batch_leave(v, mine)) {
+        (void)fc_responder_say(w, job, BATCH_DONE, NULL, 0);
+    }
+}
+
+static void
+share_once(struct fc_responder *w)
+{
+    struct fc_job job;
+    struct fc_batch_view v;
+    int item;
+    int error = fc_responder_take(w, &job);
+    CHECK(known(error));
+    if (error == 0 && job.bytes != NULL) {
+        error = fc_responder_open(w, &job, &v);
+        CHECK(error == 0 || error == EBADMSG);
+        rejected += error != 0;
+        if (error == 0) {
+            claim_some(w, &job, &v, fc_responder_claim(w, &job, &v));
+        }
+    }
+    fc_responder_done(w, &job);
+    error = fc_responder_join(w, &job, &v, &item);
+    CHECK(error == 0 || error == EAGAIN);
+    if (error == 0) {
+        claim_some(w, &job, &v, item);
+    }
+}
+
+static void
+send_or_cancel(struct check_random *r)
+{
+    static const uint32_t ends[] = {1, 5, 5, 9};
+    uint32_t index;
+    bool all_done;
+    if (fc_requester_send_batch(&kit.requester, 4, ends, bytes, 9, 0,
+                                BATCH_REQUEST, &kit, &index)
+            == 0
+        && check_random_below(r, 4) == 0) {
+        struct fc_batch *b = fc_requester_batch(&kit.requester, index);
+        sums += fc_batch_left(b) + fc_batch_cancel(b, &all_done);
+        fc_requester_close_batch(&kit.requester, index);
+        (void)fc_requester_cancel(&kit.requester, index);
+    }
+}
+
+static bool
+drain_batches(void)
+{
+    int error = 0;
+    for (uint32_t seat = 0; seat < 2 && error != EBADMSG; seat++) {
+        struct fc_reply reply;
+        while ((error = fc_requester_next(&kit.requester, seat, &reply))
+               == 0) {
+            CHECK(reply.user == &kit);
+            fc_reply_clear(&reply);
+            if (reply.part && reply.kind == BATCH_DONE) {
+                (void)fc_requester_forget(&kit.requester, reply.index);
+            }
+        }
+        CHECK(known(error));
+        fc_requester_release(&kit.requester, seat);
+    }
+    return error != EBADMSG;
+}
+
+static void
+random_bytes_in_batches_are_rejected(void)
+{
+    struct check_random r = check_random_new(81);
+    pid_t nobody = check_fork(end_at_once, NULL);
+    CHECK(check_wait(nobody) == 0);
+    claimed = rejected = 0;
+    for (uint64_t round = check_size(400); round > 0; round--) {
+        bool sane = true;
+        open_batches(nobody);
+        for (int i = 0; sane && i < 60; i++) {
+            send_or_cancel(&r);
+            if (check_random_below(&r, 2) == 0) {
+                scribble_on_batches(&r);
+            }
+            share_once(&workers[check_random_below(&r, 2)]);
+            sane = drain_batches();
+        }
+        close_batches();
+    }
+    CHECK(claimed > 0);
+    CHECK(rejected > 0);
+}
+
 void
 test_noise(void)
 {
     RUN(random_bytes_are_rejected);
+    RUN(random_bytes_in_batches_are_rejected);
 }
