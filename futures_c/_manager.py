@@ -43,6 +43,9 @@ _GRACE = 5.0
 # for some to gather, and below what anybody notices.
 _NAP = 0.00005
 
+# Seconds that submit() gets to end before the pool is marked as broken.
+_SUBMITTERS = 0.2
+
 # Milliseconds that calls may wait beside idle workers.
 _STUCK = 5
 
@@ -340,6 +343,11 @@ class _ExecutorManagerThread(threading.Thread):
     ) -> None:
         executor = self.executor_reference()
         if executor is not None:
+            # Who has begun to submit gets a future, as if it had come earlier;
+            # unless it takes long, since its reducers may wait for us.
+            end = time.monotonic() + _SUBMITTERS
+            while executor._submitting and time.monotonic() < end:
+                time.sleep(0.001)
             executor._broken = _BROKEN_TEXT
             executor._shutdown_thread = True
             del executor

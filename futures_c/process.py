@@ -84,6 +84,10 @@ def _unreadable(what: str, cause: BaseException) -> BrokenProcessPool:
     return error
 
 
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
 def _wrap_exception(error: BaseException) -> object:
     """What a worker sends for an exception."""
     try:

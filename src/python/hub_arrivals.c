@@ -214,6 +214,9 @@ end_in_thread(fc_state *st, fc_arrival *a, fc_due *due)
     int status = 0;
     if (a->holds & FC_HOLDS_SEALED) {
         status = fc_sealed_get(st, a->outcome, &result, &exception);
+        if (status > 0) {
+            status = 0; /* not in the main thread, but for lack of memory */
+        }
     }
     else if (a->holds & FC_HOLDS_EXCEPTION) {
         exception = Py_NewRef(a->outcome);
@@ -522,6 +525,9 @@ fc_hub_watch(fc_state *st, HubObject *hub, struct fc_group *group,
     int status = lead(st, hub, group, watch, deadline);
     if (leads_already(hub)) {
         end_to_lead(hub);
+    }
+    if (status == 1 && PyErr_CheckSignals() < 0) {
+        return -1; /* as in fc_group_sleep() */
     }
     return status == 2 ? follow(st, group, watch, deadline) : status;
 }

@@ -355,7 +355,12 @@ open_item(fc_state *st, PyObject *sealed)
     PyObject *result, *exception;
     int status = fc_sealed_get(st, sealed, &result, &exception);
     Py_DECREF(sealed);
-    if (status < 0) {
+    if (status > 0) {
+        Py_CLEAR(result);
+        Py_CLEAR(exception);
+        PyErr_SetNone(PyExc_KeyboardInterrupt);
+    }
+    if (status != 0) {
         return NULL;
     }
     if (exception != NULL) {

@@ -411,6 +411,14 @@ pool_get_flag(PyObject *self, void *closure)
                            != 0);
 }
 
+static PyObject *
+pool_get_submitting(PyObject *self, void *Py_UNUSED(closure))
+{
+    return PyLong_FromUnsignedLong(
+        atomic_load_explicit(&((ProcessPoolObject *)self)->under_way,
+                             memory_order_seq_cst));
+}
+
 static int
 pool_set_flag(PyObject *self, PyObject *value, void *closure)
 {
@@ -483,6 +491,7 @@ static PyGetSetDef pool_getset[] = {
     {"_shutdown_thread", pool_get_flag, pool_set_flag, NULL,
      (void *)CLOSED},
     {"_started", pool_get_flag, pool_set_flag, NULL, (void *)STARTED},
+    {"_submitting", pool_get_submitting, NULL, NULL, NULL},
     {"_starts_all", pool_get_flag, pool_set_flag, NULL, (void *)STATIC},
     {NULL, NULL, NULL, NULL, NULL},
 };

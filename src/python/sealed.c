@@ -62,6 +62,19 @@ unreadable(fc_state *st, PyObject *cause, const char *what)
     return error;
 }
 
+/* Where signals are handled. */
+static bool
+is_main_thread(fc_state *st)
+{
+    PyObject *raised = fc_exception_take();
+    PyObject *is = fc_process_helper(st, "_is_main_thread", "()");
+    bool main = is == Py_True;
+    Py_XDECREF(is);
+    PyErr_Clear();
+    fc_exception_restore(raised);
+    return main;
+}
+
 int
 fc_reply_get(fc_state *st, unsigned kind, const unsigned char *bytes,
              uint64_t size, PyObject *region, PyObject **result,
@@ -70,6 +83,16 @@ fc_reply_get(fc_state *st, unsigned kind, const unsigned char *bytes,
     *result = *exception = NULL;
     fc_incoming in = {bytes, bytes, bytes + size};
     PyObject *object = fc_object_get(st, &in, region);
+    int interrupted = 0;
+    if (object == NULL && PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)
+        && is_main_thread(st)) {
+        /* The user's, or the object's own?  Once more will tell. */
+        PyObject *raised = fc_exception_take();
+        in = (fc_incoming){bytes, bytes, bytes + size};
+        object = fc_object_get(st, &in, region);
+        interrupted = object != NULL;
+        Py_DECREF(raised);
+    }
     if (object == NULL) {
         *exception = unreadable(st, fc_exception_take(), "result");
     }
@@ -87,7 +110,7 @@ fc_reply_get(fc_state *st, unsigned kind, const unsigned char *bytes,
     else {
         *exception = unreadable(st, object, "call");
     }
-    return *result != NULL || *exception != NULL ? 0 : -1;
+    return *result != NULL || *exception != NULL ? interrupted : -1;
 }
 
 int
@@ -182,10 +205,14 @@ fc_future_open_slow(fc_state *st, FutureObject *f)
         status =
             fc_sealed_get(st, (PyObject *)sealed, &result, &exception);
         atomic_store_explicit(&sealed->opener, 0, memory_order_relaxed);
-        if (status == 0) {
+        if (status >= 0) {
             store(f, sealed, result, exception);
             Py_XDECREF(result);
             Py_XDECREF(exception);
+        }
+        if (status > 0) {
+            PyErr_SetNone(PyExc_KeyboardInterrupt);
+            status = -1;
         }
     }
     fc_lock_give(&sealed->opening);

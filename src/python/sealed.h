@@ -21,7 +21,8 @@ PyObject *fc_sealed_new(fc_state *st, unsigned kind, PyObject *region,
 int fc_sealed_get(fc_state *st, PyObject *sealed, PyObject **result,
                   PyObject **exception);
 
-/* What is in a reply: 0 with *result or *exception (new references, the other
+/* What is in a reply.  1: as 0, and Ctrl-C has come while it was unpickled (it
+ * was unpickled once more then).  0 with *result or *exception (new references, the other
  * one NULL).  What cannot be read gives a BrokenProcessPool in *exception.
  * -1 where not even that can be made. */
 int fc_reply_get(fc_state *st, unsigned kind, const unsigned char *bytes,

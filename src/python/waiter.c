@@ -226,7 +226,9 @@ fc_group_sleep(fc_state *st, struct fc_group *group, int64_t deadline)
         PyEval_RestoreThread(ts);
         switch (woken) {
         case FC_GROUP_FIRED:
-            return 1;
+            /* A signal that came at the same time is seen before what the
+             * caller makes of this: Ctrl-C before an exception of a task. */
+            return PyErr_CheckSignals() < 0 ? -1 : 1;
         case FC_GROUP_TIMED_OUT:
             return 0;
         case FC_GROUP_INTERRUPTED:
