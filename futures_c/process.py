@@ -223,6 +223,7 @@ class ProcessPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
         """Make what belongs to one process."""
         self._starts_all = not self._safe_to_dynamically_spawn_children
         self._started = False
+        self._starting = False
         self._shutdown_lock = threading.Lock()
         # Held while workers are started; reentrant, for a signal handler may
         # submit in the middle of it.
@@ -250,7 +251,8 @@ class ProcessPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
     ) -> None:
         """Start one more worker in an empty seat; raise what its start raises."""
         number = hub.open_seat()
-        before = set(processes)
+        # Of its own: a signal handler that submits may start one meanwhile.
+        started: dict[int, Any] = {}
         spawn: Callable[..., None] = _spawn_worker
         replaced = getattr(_standard, "_spawn_worker", None)
         if replaced is not None and replaced is not _standard_spawn_worker:
@@ -263,16 +265,17 @@ class ProcessPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
                 self._initializer,
                 self._initargs,
                 self._max_tasks_per_child,
-                processes,
+                started,
             )
         except BaseException:
             hub.close_seat(number)
             raise
-        for pid in set(processes) - before:
+        for pid in started:
             seats[pid] = number
+        processes.update(started)
         hub.ring()
-        if self._broken:
-            # It has broken meanwhile, and may have overlooked this one.
+        if self._broken or (self._shutdown_thread and not self._started):
+            # It has ended meanwhile, and nobody may see to this one.
             hub.dismiss()
 
     # --- called by the native half ---
@@ -304,29 +307,37 @@ class ProcessPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
         """Start the pool's thread, and before it the workers that are forked."""
         hub, processes = self._hub, self._processes
         with self._start_lock:
-            if self._started or hub is None or processes is None:
+            if self._started or self._starting or hub is None or processes is None:
+                # Also in a signal handler in the middle of this.
                 return
-            if not self._safe_to_dynamically_spawn_children:
-                try:
-                    self._launch_processes(hub, processes)
-                except BaseException:
-                    # With those there are the pool works.
-                    if not processes:
-                        raise
+            self._starting = True
             try:
-                # Also where shutdown() came meanwhile, in a signal handler or in
-                # another thread: then it ends the pool at once.
-                thread = _ExecutorManagerThread(self, hub, processes)
-                thread.start()
+                self._start_managing(hub, processes)
+            finally:
+                self._starting = False
+
+    def _start_managing(self, hub: Hub, processes: dict[int, Any]) -> None:
+        if not self._safe_to_dynamically_spawn_children:
+            try:
+                self._launch_processes(hub, processes)
             except BaseException:
-                # Nobody would ever dismiss these.
-                self._abandon_processes(hub, processes)
-                raise
-            self._started = True
-            _see_to_exit()
-            _threads_wakeups[thread] = thread.thread_wakeup
-            if self._hub is hub:
-                self._executor_manager_thread = thread
+                # With those there are the pool works.
+                if not processes:
+                    raise
+        try:
+            # Also where shutdown() came meanwhile, in a signal handler or in
+            # another thread: then it ends the pool at once.
+            thread = _ExecutorManagerThread(self, hub, processes)
+            thread.start()
+        except BaseException:
+            # Nobody would ever dismiss these.
+            self._abandon_processes(hub, processes)
+            raise
+        self._started = True
+        _see_to_exit()
+        _threads_wakeups[thread] = thread.thread_wakeup
+        if self._hub is hub:
+            self._executor_manager_thread = thread
 
     def _abandon_processes(self, hub: Hub, processes: dict[int, Any]) -> None:
         """End the workers that were started for a thread that cannot start."""

@@ -76,7 +76,12 @@ fc_hub_unref(struct fc_hub *hub)
         return;
     }
     if (hub->generation == fc_fork_generation()) {
+        /* A forked child may hold the file: it keeps its descriptor, and not
+         * the memory. */
+        struct fc_segment *s = &hub->requester.segment;
         fc_returns_collect(&hub->returns, &hub->requester.blocks);
+        fc_blocks_destroy(&hub->requester.blocks, true);
+        fc_memory_discard(s->fd, 0, s->layout.size);
     }
     fc_requester_destroy(&hub->requester);
     fc_bell_close(&hub->bell);

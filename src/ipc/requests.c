@@ -151,6 +151,13 @@ fc_sender_begin(struct fc_sender *p, uint32_t *index, int *error)
     }
     uint32_t mask = p->segment->geometry.slots - 1;
     *index = p->free[p->free_first];
+    /* Who looks at the old request (fc_requests_look()) sees that it has gone
+     * before any of it changes. */
+    _Atomic(uint64_t) *word = &p->segment->slots[*index].word;
+    uint64_t old = atomic_load_explicit(word, memory_order_relaxed);
+    atomic_store_explicit(word, (old & ~UINT64_C(0xff)) | CANCELLED,
+                          memory_order_relaxed);
+    atomic_thread_fence(memory_order_release);
     p->free_first = (p->free_first + 1) & mask;
     p->free_count--;
     return &p->segment->slots[*index];

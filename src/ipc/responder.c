@@ -465,7 +465,9 @@ fc_responder_claim(struct fc_responder *w, const struct fc_job *job,
                    const struct fc_batch_view *v)
 {
     int item = fc_batch_claim(v);
-    if (item == (int)v->count - 1) {
+    /* Also where nothing was left: whoever took the last one, the parent perhaps,
+     * may have died before he could. */
+    if (item < 0 || item == (int)v->count - 1) {
         fc_batch_close(&w->segment, job->seat, job->tag);
     }
     return item;

@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 _Atomic(uint32_t) fc_fork_count = 1;
+_Atomic(uint32_t) fc_fork_calls = 0;
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int watching = -1;
@@ -18,10 +19,19 @@ count_fork(void)
     atomic_fetch_add_explicit(&fc_fork_count, 1, memory_order_relaxed);
 }
 
+/* Before fork(), and in the parent after it: what another thread makes in
+ * between is in the child, too, and remembers a number that has passed. */
+static void
+count_call(void)
+{
+    atomic_fetch_add_explicit(&fc_fork_calls, 1, memory_order_relaxed);
+}
+
 static void
 install(void)
 {
-    watching = pthread_atfork(NULL, NULL, count_fork) == 0 ? 0 : -1;
+    watching =
+        pthread_atfork(count_call, count_call, count_fork) == 0 ? 0 : -1;
 }
 
 int

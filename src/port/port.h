@@ -86,6 +86,17 @@ int fc_fork_watch(void);
 /* Written by the handler alone. */
 extern _Atomic(uint32_t) fc_fork_count;
 
+/* Written by the handler alone. */
+extern _Atomic(uint32_t) fc_fork_calls;
+
+/* How often this process, or one that it descends from, has called fork().
+ * Grows before the child is there. */
+static inline uint32_t
+fc_forks(void)
+{
+    return atomic_load_explicit(&fc_fork_calls, memory_order_relaxed);
+}
+
 /* A number that grows by one in every child of fork(), so that what remembers
  * it knows in O(1) whether this process inherited it.  Never 0.  Relaxed: it
  * changes only while the process has a single thread. */

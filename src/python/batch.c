@@ -105,13 +105,12 @@ is_complete(const BatchObject *b)
     if (!b->ended || b->index < 0) {
         return false;
     }
+    uint32_t missing = 0;
     for (uint32_t i = 0; i < b->begun; i++) {
-        if (!b->lost && state_of(&cells[i]) == FC_CELL_MESSAGE
-            && (b->messages == NULL || b->messages[i] == NULL)) {
-            return false;
-        }
+        missing += state_of(&cells[i]) == FC_CELL_MESSAGE
+                   && (b->messages == NULL || b->messages[i] == NULL);
     }
-    return true;
+    return missing <= b->lost;
 }
 
 bool
@@ -145,7 +144,7 @@ fc_batch_told(fc_state *st, BatchObject *b, uint32_t i, PyObject *sealed,
     }
     fc_hub_enter(hub);
     b->ended = b->ended || done;
-    b->lost = b->lost || (sealed == NULL && !done);
+    b->lost += sealed == NULL && !done;
     if (b->messages == NULL && fresh != NULL) {
         b->messages = fresh;
         fresh = NULL;

@@ -26,7 +26,7 @@ typedef struct {
     int64_t index;         /* its slot, or -1 */
     uint32_t begun;        /* items from this one on were cancelled */
     bool ended;            /* nothing more comes of it */
-    bool lost;             /* there was no memory for a message of it */
+    uint32_t lost;         /* messages of it that there was no memory for */
     struct fc_cell *cells; /* when it has no slot any more: a copy */
     PyObject **messages;   /* NULL, or by item: NULL or a sealed result */
 } BatchObject;

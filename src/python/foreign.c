@@ -1,5 +1,6 @@
 /* foreign.c - see foreign.h. */
 #include "python/foreign.h"
+#include "python/sealed.h"
 
 int
 fc_list_discard(PyObject *list, PyObject *item)
@@ -173,6 +174,9 @@ fc_any_raised(fc_state *st, PyObject *future)
     if (Py_TYPE(future) == st->future_type) {
         FutureObject *f = (FutureObject *)future;
         bool has_exception;
+        if (fc_future_open(st, f) < 0) {
+            return -1; /* what cannot be unpickled is an exception, too */
+        }
         FC_LOCK(f);
         has_exception = fc_future_peek_exception(f) != NULL;
         FC_UNLOCK();

@@ -108,6 +108,7 @@ fetch(HubObject *hub, catch *b)
     b->count = 0;
     b->used = 0;
     fc_hub_enter(hub);
+    fc_returns_collect(&hub->hub->returns, &hub->hub->requester.blocks);
     for (uint32_t seat = 0; seat < hub->hub->seats_used; seat++) {
         if (fc_requester_ready(&hub->hub->requester, seat)) {
             fetch_seat(hub, seat, b);

@@ -246,6 +246,7 @@ send_ready(HubObject *hub, FutureObject *f, const ready_call *call, bool fresh)
 {
     fc_task old = {0};
     fc_hub_enter(hub);
+    fc_returns_collect(&hub->hub->returns, &hub->hub->requester.blocks);
     int error = fresh && hub->closed ? ESHUTDOWN
                 : hub->dead          ? ECANCELED
                                      : send_locked(hub, f, call, &old);

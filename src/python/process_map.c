@@ -279,6 +279,7 @@ close_map(fc_state *st, ProcessMapObject *it)
 typedef struct {
     BatchObject *batch;
     uint32_t item;
+    fc_watch *watch;
 } wanted;
 
 static bool
@@ -290,6 +291,7 @@ is_there(void *arg)
     const _Atomic(uint32_t) *word;
     enum fc_item_state state =
         fc_batch_look(w->batch, w->item, &cell, 0, &many, NULL, &word);
+    w->watch->word = word; /* it may have been sent meanwhile */
     return state != FC_ITEM_PENDING;
 }
 
@@ -309,8 +311,9 @@ wait_for(fc_state *st, ProcessMapObject *it, BatchObject *b,
     }
     int status = fc_future_add_waiter(st, b->future, (PyObject *)waiter, false);
     if (status > 0) {
-        wanted w = {b, it->item};
-        fc_watch watch = {is_there, &w, word};
+        fc_watch watch = {is_there, NULL, word};
+        wanted w = {b, it->item, &watch};
+        watch.arg = &w;
         status = fc_hub_watch(st, b->hub, waiter->group, &watch, deadline);
         PyObject *raised = status < 0 ? fc_exception_take() : NULL;
         if (fc_future_remove_waiter(st, b->future, (PyObject *)waiter) < 0) {

@@ -4,18 +4,30 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+/* Bytes from which on a block is mapped; shorter ones are copied.  A process may
+ * have 65,530 mappings (vm.max_map_count), and a program may keep as many
+ * results. */
+#define MAP_FROM ((uint64_t)1 << 19)
+
 typedef struct {
     PyObject_HEAD
     unsigned char *bytes;
     uint64_t length;
     uint64_t mapped;        /* bytes; 0: from malloc() */
     struct fc_return *back; /* NULL: nothing to give back */
+    uint32_t forks;         /* fc_forks() when it was made */
     fc_region_home home;
 } RegionObject;
 
 static void
 give_back(RegionObject *region)
 {
+    if (region->mapped > 0 && region->forks != fc_forks()) {
+        /* A child that was forked meanwhile maps these bytes too, and would see
+         * what is written into the block next.  They go with the file. */
+        free(region->back);
+        region->back = NULL;
+    }
     if (region->back != NULL) {
         fc_returns_push(region->home.returns, region->back);
         region->back = NULL;
@@ -66,17 +78,26 @@ fc_region_new(fc_state *st, const struct fc_segment *s,
         return NULL;
     }
     region->home = home;
+    region->forks = fc_forks();
     region->back = back;
     region->length = block->length;
     region->mapped = block->size;
     region->bytes =
-        fc_memory_map(s->fd, block->offset, block->size, FC_MAP_PRIVATE);
+        block->length < MAP_FROM
+            ? NULL
+            : fc_memory_map(s->fd, block->offset, block->size,
+                            FC_MAP_PRIVATE);
     if (region->bytes == NULL) {
         region->mapped = 0;
         if (!copy_block(region, s, block)) {
             Py_DECREF(region);
             PyErr_NoMemory();
             return NULL;
+        }
+        if (back != NULL) {
+            /* It is not needed any more. */
+            fc_returns_push(home.returns, back);
+            region->back = NULL;
         }
     }
     return (PyObject *)region;

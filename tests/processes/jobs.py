@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import faulthandler
 import os
+import pickle
 import signal
 import sys
 import threading
@@ -275,3 +276,18 @@ class Thing:
 def make_object():
     """Return a new one."""
     return Thing()
+
+
+class Large:
+    """Bytes that travel out of band (PEP 574)."""
+
+    def __init__(self, buffer):
+        self.buffer = buffer
+
+    def __reduce_ex__(self, protocol):
+        return Large, (pickle.PickleBuffer(self.buffer),)
+
+
+def make_large(value):
+    """Return a megabyte of one value."""
+    return Large(bytearray([value]) * 1_000_000)

@@ -7,6 +7,7 @@ everywhere.
 from __future__ import annotations
 
 import gc
+import os
 import sys
 import time
 import weakref
@@ -70,7 +71,9 @@ def mapped(futures, pool):
 
 
 def mapped_pickled(futures, pool):
-    assert [x[0] for x in pool.map(list, [(i,) for i in range(100)])] == list(range(100))
+    assert [x[0] for x in pool.map(list, [(i,) for i in range(100)])] == list(
+        range(100)
+    )
 
 
 def mapped_and_dropped(futures, pool):
@@ -159,4 +162,45 @@ def test_large_results_give_their_memory_back(futures, make, method):
         burst()
     # Ten times as much has passed through; a burst's worth may be kept.
     assert resident() - before < 100_000_000
+    pool.shutdown()
+
+
+def shared(pool) -> int:
+    """Bytes of the pool's shared memory that are in use."""
+    return os.fstat(pool._hub.fd).st_blocks * 512
+
+
+def test_blocks_of_large_results_come_back(futures, make, method):
+    """Also where all requests are small, which need no block."""
+    if futures.__name__ != "futures_c" or method != "fork":
+        pytest.skip("the pool's shared memory is ours")
+    pool = make(1)
+    for _ in range(50):
+        pool.submit(bytes, 1_000_000).result(20)
+    before = shared(pool)
+    for _ in range(300):
+        pool.submit(bytes, 1_000_000).result(20)
+    # What may be kept for the next ones is in use by now.
+    assert shared(pool) - before < 100_000_000
+    pool.shutdown()
+
+
+def test_a_forked_child_keeps_the_results_that_it_inherited(make, method, futures):
+    """Their memory is used again in the parent, and must not change in the child."""
+    if futures.__name__ != "futures_c" or method != "fork":
+        pytest.skip("only our results lie in shared memory")
+    pool = make(1)
+    result = pool.submit(jobs.make_large, 1).result(20)
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(write)
+        os.read(read, 1)
+        os._exit(0 if set(bytes(result.buffer)) == {1} else 1)
+    os.close(read)
+    del result
+    for i in range(2, 40):
+        pool.submit(jobs.make_large, i).result(20)
+    os.close(write)
+    assert os.waitpid(pid, 0)[1] == 0
     pool.shutdown()
