@@ -277,6 +277,8 @@ class ProcessPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
         if self._broken or (self._shutdown_thread and not self._started):
             # It has ended meanwhile, and nobody may see to this one.
             hub.dismiss()
+            for process in started.values():
+                process.join()
 
     # --- called by the native half ---
 
