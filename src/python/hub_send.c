@@ -377,8 +377,12 @@ feed_one(fc_state *st, HubObject *hub, FutureObject *f, bool plain)
     if (task.flags & FC_FUTURE_BATCH) {
         ready_call ready = {.batch = (BatchObject *)task.args[0]};
         int sent = send_ready(hub, f, &ready, false);
+        if (sent != 0 && sent != EAGAIN && sent != ECANCELED) {
+            PyErr_NoMemory();
+            (void)fail_pickling(st, hub, f);
+        }
         fc_task_drop(&task);
-        return sent == EAGAIN ? 0 : sent == ECANCELED ? 2 : 1;
+        return sent == 0 ? 1 : sent == EAGAIN ? 0 : 2;
     }
     fc_call call = {.fn = task.fn, .args = task.args, .nargs = task.nargs};
     if (task.flags & FC_FUTURE_NAMED) {
