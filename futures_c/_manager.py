@@ -316,8 +316,8 @@ class _ExecutorManagerThread(threading.Thread):
             executor._shutdown_thread = True
             if executor._cancel_pending_futures:
                 executor._cancel_pending_futures = False
-                # A worker that is being started gets the call that it was
-                # started for, as with the standard module.
+                # A worker that is being started, or idle, is on its way to a call,
+                # which runs: with the standard module it is running already.
                 expected = self.hub.expected()
                 for future in self.hub.pending(False):
                     if expected > 0 and not self.hub.is_batch(future):

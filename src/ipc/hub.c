@@ -138,10 +138,10 @@ fc_hub_expected(struct fc_hub *hub)
     uint32_t count = 0;
     for (uint32_t seat = 0; seat < hub->seats_used; seat++) {
         count += hub->requester.workers[seat].open
-                 && atomic_load_explicit(&s->seats[seat].served,
-                                         memory_order_relaxed)
-                        == 0
-                 && !fc_idle_is(s, seat);
+                 && (fc_idle_is(s, seat)
+                     || atomic_load_explicit(&s->seats[seat].served,
+                                             memory_order_relaxed)
+                            == 0);
     }
     return count;
 }

@@ -76,7 +76,8 @@ bool fc_hub_wants_worker(struct fc_hub *hub, uint64_t others);
 /* How many workers were started and have not come yet. */
 uint32_t fc_hub_starting(struct fc_hub *hub);
 
-/* How many workers are about to take their first request. */
+/* How many workers are about to take a request, if there are so many: they are
+ * idle, or have taken none yet. */
 uint32_t fc_hub_expected(struct fc_hub *hub);
 
 /* Whether requests wait although workers are idle.  Usually one of these is on

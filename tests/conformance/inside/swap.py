@@ -62,22 +62,23 @@ class _Loader(SourceFileLoader):
 
 
 class _TargetLoader(SourceFileLoader):
-    """Load the module under test where it comes first.
+    """Load the module under test, and its submodules, where they come first.
 
-    A spawned worker unpickles a function of ours before anything else.  What we
-    import from the standard package then is still the standard one; the names
-    are replaced when we are loaded.
+    A worker unpickles a function of ours before anything else.  What we import
+    from the standard package then is still the standard one; the names are
+    replaced when we are loaded.
     """
 
-    loading = deferred = False
+    loading = 0
+    deferred = False
 
     def exec_module(self, module: ModuleType) -> None:
-        _TargetLoader.loading = True
+        _TargetLoader.loading += 1
         try:
             super().exec_module(module)
         finally:
-            _TargetLoader.loading = False
-        if _TargetLoader.deferred:
+            _TargetLoader.loading -= 1
+        if _TargetLoader.deferred and not _TargetLoader.loading:
             _TargetLoader.deferred = False
             replace(sys.modules[STANDARD], TARGET)
 
@@ -89,12 +90,17 @@ class _Finder:
     def find_spec(
         name: str, path: Sequence[str] | None, target: ModuleType | None = None, /
     ) -> ModuleSpec | None:
-        loaders = {TARGET: _TargetLoader, STANDARD: _Loader}
-        if name not in loaders:
+        loader: type[SourceFileLoader]
+        if name == STANDARD:
+            loader = _Loader
+        elif name.partition(".")[0] == TARGET:
+            loader = _TargetLoader
+        else:
             return None
         spec = PathFinder.find_spec(name, path, target)
-        if spec is not None and spec.origin is not None:
-            spec.loader = loaders[name](name, spec.origin)
+        if spec is not None and isinstance(spec.loader, SourceFileLoader):
+            assert spec.origin is not None
+            spec.loader = loader(name, spec.origin)
         return spec
 
 
