@@ -98,7 +98,7 @@ def _wrap_exception(error: BaseException) -> object:
         error.__traceback__ = None
         wrapped = _ExceptionWithTraceback.__new__(_ExceptionWithTraceback)
         wrapped.exc = error
-        wrapped.tb = f'\n"""\n(no traceback: {type(reason).__name__})"""'
+        wrapped.tb = f'\n"""\n(no traceback: {type(reason).__name__})"""'  # type: ignore[assignment]
         return wrapped
 
 
