@@ -204,6 +204,21 @@ make_outcome(fc_state *st, HubObject *hub, fetched *a, PyObject **outcome,
     return *outcome != NULL ? 0 : -1;
 }
 
+/* A future that the standard class has ended, under its condition, still refers
+ * to the hub, which has descriptors. */
+static void
+let_go_of_hub(FutureObject *f)
+{
+    fc_task task = {0};
+    FC_LOCK(f);
+    if ((fc_future_flags(f) & FC_FUTURE_SENT)
+        && fc_state_is_done(fc_future_load_state(f))) {
+        fc_task_take(f, &task);
+    }
+    FC_UNLOCK();
+    fc_task_drop(&task);
+}
+
 /* The pool's thread ends a future that has callbacks, or whose waiters have to
  * know what is in it. */
 static void
@@ -218,6 +233,11 @@ end_in_thread(fc_state *st, fc_arrival *a, fc_due *due)
         if (status > 0) {
             status = 0; /* not in the main thread, but for lack of memory */
         }
+        else if (status < 0) {
+            /* Not even an exception could be made of it: what there is. */
+            exception = fc_exception_take();
+            status = 0;
+        }
     }
     else if (a->holds & FC_HOLDS_EXCEPTION) {
         exception = Py_NewRef(a->outcome);
@@ -230,6 +250,7 @@ end_in_thread(fc_state *st, fc_arrival *a, fc_due *due)
     }
     Py_XDECREF(result);
     Py_XDECREF(exception);
+    let_go_of_hub(f);
     bool is_done = fc_state_is_done(fc_future_load_state(f));
     if (status < 0 && is_done
         && PyErr_ExceptionMatches(st->invalid_state_error)) {

@@ -204,3 +204,15 @@ def test_a_forked_child_keeps_the_results_that_it_inherited(make, method, future
     os.close(write)
     assert os.waitpid(pid, 0)[1] == 0
     pool.shutdown()
+
+
+def test_a_future_under_its_condition_lets_go_of_the_pool(futures, make, method):
+    """The standard class ends it, which knows nothing of shared memory."""
+    if futures.__name__ != "futures_c" or method != "fork":
+        pytest.skip("the pool's shared memory is ours")
+    pool = make(1)
+    future = pool.submit(time.sleep, 0.05)
+    assert future._condition
+    assert future.result(20) is None
+    until(lambda: not any(one is pool._hub for one in gc.get_referents(future)), 10)
+    pool.shutdown()
