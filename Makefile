@@ -10,7 +10,7 @@ export VENV
 
 help:
 	@echo "make test    build, and pass the tests: C, Python and CPython's own"
-	@echo "make demo    crawl a local site with either module; tables and picture"
+	@echo "make demo    crawl, convert images, run short tasks; tables and picture"
 	@echo "make bench   measure against the standard module and others"
 	@echo "make lint    ruff, mypy, stubtest"
 	@echo "make ci      everything, on every interpreter: .ci/run"
