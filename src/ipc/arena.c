@@ -61,7 +61,6 @@ fc_arena_init(struct fc_arena *a, struct fc_segment *segment)
         fc_arena_destroy(a);
         return ENOMEM;
     }
-    memset(a->orders, 0, a->units * sizeof(*a->orders));
     return 0;
 }
 
@@ -80,7 +79,9 @@ static int
 grow(struct fc_arena *a)
 {
     uint64_t left = a->segment->geometry.arena - a->reserved;
-    uint64_t step = left < STEP ? left : STEP;
+    /* At first by the least, which is enough for a pool of few calls. */
+    uint64_t step = a->reserved == 0 ? FC_ARENA_MOST : STEP;
+    step = left < step ? left : step;
     /* What is left over is less than a block of the highest order only where
      * the whole arena is. */
     step -= step % FC_ARENA_MOST;
@@ -93,6 +94,8 @@ grow(struct fc_arena *a)
     if (error != 0) {
         return error;
     }
+    memset(a->orders + a->reserved / FC_ARENA_LEAST, 0,
+           step / FC_ARENA_LEAST * sizeof(*a->orders));
     for (uint64_t i = 0; i < step; i += FC_ARENA_MOST) {
         link_free(a, (uint32_t)((a->reserved + i) / FC_ARENA_LEAST), TOP);
     }

@@ -7,11 +7,12 @@
 
 #include "ipc/idle.h"
 
-static void *
-new_table(size_t count, size_t size)
+/* Forget what the slots from `first` on held, which are open now. */
+static void
+clear_requested(struct fc_requester *r, uint32_t first)
 {
-    void *table = malloc(count * size);
-    return table != NULL ? memset(table, 0, count * size) : NULL;
+    memset(r->requested + first, 0,
+           (r->sender.opened - first) * sizeof(*r->requested));
 }
 
 int
@@ -30,9 +31,12 @@ fc_requester_create(struct fc_requester *r, const struct fc_geometry *g,
         error = fc_arena_init(&r->arena, &r->segment);
     }
     if (error == 0) {
-        r->requested = new_table(g->slots, sizeof(*r->requested));
-        r->workers = new_table(g->seats, sizeof(*r->workers));
+        r->requested = malloc(g->slots * sizeof(*r->requested));
+        r->workers = calloc(g->seats, sizeof(*r->workers));
         error = r->requested != NULL && r->workers != NULL ? 0 : ENOMEM;
+    }
+    if (r->requested != NULL) {
+        clear_requested(r, 0);
     }
     if (error != 0) {
         fc_requester_destroy(r);
@@ -43,7 +47,7 @@ fc_requester_create(struct fc_requester *r, const struct fc_geometry *g,
 void
 fc_requester_destroy(struct fc_requester *r)
 {
-    for (uint32_t i = 0; r->requested && i < r->segment.geometry.slots; i++) {
+    for (uint32_t i = 0; r->requested && i < r->sender.opened; i++) {
         free(r->requested[i].bytes);
     }
     for (uint32_t i = 0; r->workers && i < r->segment.geometry.seats; i++) {
@@ -57,6 +61,26 @@ fc_requester_destroy(struct fc_requester *r)
     fc_segment_detach(&r->segment);
     r->requested = NULL;
     r->workers = NULL;
+}
+
+bool
+fc_requester_has_room(struct fc_requester *r)
+{
+    uint32_t opened = r->sender.opened;
+    bool has = fc_sender_has_room(&r->sender);
+    if (r->sender.opened != opened) {
+        clear_requested(r, opened);
+    }
+    return has;
+}
+
+/* A slot as fc_sender_begin(), and what is known of it. */
+static struct fc_slot *
+begin(struct fc_requester *r, uint32_t *index, int *error)
+{
+    *error = EAGAIN;
+    return fc_requester_has_room(r) ? fc_sender_begin(&r->sender, index, error)
+                                    : NULL;
 }
 
 int
@@ -240,7 +264,7 @@ fc_requester_send(struct fc_requester *r, const struct fc_part *parts,
                   void *user, uint32_t *index)
 {
     int error;
-    struct fc_slot *slot = fc_sender_begin(&r->sender, index, &error);
+    struct fc_slot *slot = begin(r, index, &error);
     if (slot == NULL) {
         return error;
     }
@@ -269,7 +293,7 @@ fc_requester_send_batch(struct fc_requester *r, uint32_t count,
     if (whole > FC_ARENA_MOST) {
         return E2BIG;
     }
-    struct fc_slot *slot = fc_sender_begin(&r->sender, index, &error);
+    struct fc_slot *slot = begin(r, index, &error);
     if (slot == NULL) {
         return error;
     }
@@ -319,7 +343,7 @@ fc_requester_send_block(struct fc_requester *r, const struct fc_block *block,
                         void *user, uint32_t *index)
 {
     int error;
-    struct fc_slot *slot = fc_sender_begin(&r->sender, index, &error);
+    struct fc_slot *slot = begin(r, index, &error);
     if (slot == NULL) {
         return error;
     }

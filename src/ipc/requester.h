@@ -52,7 +52,7 @@ struct fc_requester {
     struct fc_arena arena;
     struct fc_blocks blocks;
     struct fc_functions functions;
-    struct fc_requested *requested;
+    struct fc_requested *requested; /* by slot, of those that are opened */
     struct fc_correspondent *workers;
     int64_t balance; /* blocks that have come, less those that have gone */
     unsigned gifts;  /* how many may still be made; see requester.c */
@@ -76,6 +76,9 @@ int fc_requester_create(struct fc_requester *r, const struct fc_geometry *g,
 
 /* Frees everything.  What was under way is the caller's to know of. */
 void fc_requester_destroy(struct fc_requester *r);
+
+/* Whether there is a slot for one more request; see fc_sender_has_room(). */
+bool fc_requester_has_room(struct fc_requester *r);
 
 /* A number for a function, or 0; see functions.h. */
 static inline uint32_t

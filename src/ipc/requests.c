@@ -71,25 +71,55 @@ pass(struct fc_segment *s, uint64_t position)
 
 /* --- the parent's side -------------------------------------------------- */
 
+/* As many slots are opened at first, and then each time as many times more:
+ * a pool for a few calls pays for a few. */
+#define FIRST 128
+#define GROWTH 4
+
+/* Open slots up to `count`; none is free. */
+static int
+open_slots(struct fc_sender *p, uint32_t count)
+{
+    uint32_t slots = p->segment->geometry.slots;
+    count = count < slots ? count : slots;
+    int error = fc_segment_reserve_slots(p->segment, p->opened, count);
+    if (error != 0) {
+        return error;
+    }
+    p->free_first = 0;
+    for (uint32_t i = p->opened; i < count; i++) {
+        p->free[p->free_count++] = (uint16_t)i;
+        p->positions[i] = FC_NO_REQUEST;
+    }
+    p->opened = count;
+    return 0;
+}
+
 int
 fc_sender_init(struct fc_sender *p, struct fc_segment *segment)
 {
     uint32_t slots = segment->geometry.slots;
     p->segment = segment;
     p->tail = 0;
+    p->free_first = p->free_count = p->opened = 0;
     p->free = malloc(slots * sizeof(*p->free));
     p->positions = malloc(slots * sizeof(*p->positions));
-    if (p->free == NULL || p->positions == NULL) {
+    int error = ENOMEM;
+    if (p->free != NULL && p->positions != NULL) {
+        error = open_slots(p, FIRST);
+    }
+    if (error != 0) {
         fc_sender_destroy(p);
-        return ENOMEM;
     }
-    for (uint32_t i = 0; i < slots; i++) {
-        p->free[i] = (uint16_t)i;
-        p->positions[i] = FC_NO_REQUEST;
-    }
-    p->free_first = 0;
-    p->free_count = slots;
-    return 0;
+    return error;
+}
+
+bool
+fc_sender_has_room(struct fc_sender *p)
+{
+    return p->free_count > 0
+           || (p->opened < p->segment->geometry.slots
+               && open_slots(p, p->opened * GROWTH) == 0);
 }
 
 void
@@ -145,7 +175,7 @@ place_is_free(struct fc_sender *p)
 struct fc_slot *
 fc_sender_begin(struct fc_sender *p, uint32_t *index, int *error)
 {
-    *error = p->free_count > 0 ? place_is_free(p) : EAGAIN;
+    *error = fc_sender_has_room(p) ? place_is_free(p) : EAGAIN;
     if (*error != 0) {
         return NULL;
     }
@@ -210,7 +240,7 @@ bool
 fc_sender_taken_by(const struct fc_sender *p, uint32_t index,
                    uint64_t position, uint32_t seat)
 {
-    if (index >= p->segment->geometry.slots
+    if (index >= p->opened
         || p->positions[index] == FC_NO_REQUEST
         || p->positions[index] % FC_POSITIONS != position) {
         return false;
@@ -223,7 +253,7 @@ fc_sender_taken_by(const struct fc_sender *p, uint32_t index,
 bool
 fc_sender_is_at(const struct fc_sender *p, uint32_t index, uint64_t position)
 {
-    return index < p->segment->geometry.slots
+    return index < p->opened
            && p->positions[index] != FC_NO_REQUEST
            && p->positions[index] % FC_POSITIONS == position
            && fc_sender_taken(p, index);

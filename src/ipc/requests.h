@@ -49,18 +49,26 @@ struct fc_sender {
     uint16_t *free;
     uint32_t free_first, free_count;
 
+    /* So many slots are in use at all; the memory of the others is not there
+     * yet, in the segment and here. */
+    uint32_t opened;
+
     uint64_t *positions; /* by slot: of its request, or FC_NO_REQUEST */
 };
 
 #define FC_NO_REQUEST UINT64_MAX
 
-/* 0, or ENOMEM. */
+/* 0, or what the system says where it refuses memory. */
 int fc_sender_init(struct fc_sender *p, struct fc_segment *segment);
 void fc_sender_destroy(struct fc_sender *p);
 
+/* Whether a slot is free; opens some more where none is, as long as there are
+ * any and the system gives memory. */
+bool fc_sender_has_room(struct fc_sender *p);
+
 /* A slot to fill in `function`, `kind`, `length`, `data` and `place` of, with
- * its number in *index.  NULL with *error = EAGAIN when none is free now, or
- * EBADMSG when the segment is damaged.  Nobody sees it until it is
+ * its number in *index.  NULL with *error = EAGAIN when there is no room now,
+ * or EBADMSG when the segment is damaged.  Nobody sees it until it is
  * published. */
 struct fc_slot *fc_sender_begin(struct fc_sender *p, uint32_t *index,
                                 int *error);

@@ -121,9 +121,13 @@ fc_segment_create(struct fc_segment *s, const struct fc_geometry *g)
     if (fd < 0) {
         return -fd;
     }
-    /* The file gets its whole length, of which only the first part is there:
-     * the others are reserved before they are touched. */
-    int error = fc_memory_reserve(fd, 0, s->layout.streams);
+    /* The file gets its whole length, of which only what everybody uses is
+     * there: the rest is reserved before it is touched. */
+    int error = fc_memory_reserve(fd, 0, s->layout.slots);
+    if (error == 0) {
+        error = fc_memory_reserve(fd, s->layout.ring,
+                                  s->layout.streams - s->layout.ring);
+    }
     if (error == 0 && ftruncate(fd, (off_t)s->layout.size) != 0) {
         error = errno;
     }
@@ -197,6 +201,14 @@ fc_segment_attach(struct fc_segment *s, int fd)
         (void)close(fd);
     }
     return error;
+}
+
+int
+fc_segment_reserve_slots(struct fc_segment *s, uint32_t first, uint32_t end)
+{
+    return fc_memory_reserve(s->fd,
+                             s->layout.slots + first * sizeof(struct fc_slot),
+                             (end - first) * sizeof(struct fc_slot));
 }
 
 int

@@ -176,7 +176,7 @@ bool fc_geometry_valid(const struct fc_geometry *g);
 /* Where everything is in it. */
 struct fc_layout fc_geometry_layout(const struct fc_geometry *g);
 
-/* Make a new one; everything but streams and arena is reserved.  0 or an
+/* Make a new one; slots, streams and arena are still to be reserved.  0 or an
  * errno: EINVAL for a geometry that is not valid, and what the system says
  * where it refuses memory or a descriptor. */
 int fc_segment_create(struct fc_segment *s, const struct fc_geometry *g);
@@ -185,6 +185,10 @@ int fc_segment_create(struct fc_segment *s, const struct fc_geometry *g);
  * on, and closed where this fails.  EBADMSG: it is none, or of another
  * version, or damaged. */
 int fc_segment_attach(struct fc_segment *s, int fd);
+
+/* Reserve the slots from `first` up to `end`, before anybody uses them. */
+int fc_segment_reserve_slots(struct fc_segment *s, uint32_t first,
+                             uint32_t end);
 
 /* Reserve the two streams of a seat, before its worker starts, and set them
  * back to the beginning.  Nobody uses them meanwhile. */

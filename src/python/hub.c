@@ -97,7 +97,7 @@ hub_tp_traverse(PyObject *self, visitproc visit, void *arg)
     }
     if (hub->hub != NULL) {
         const struct fc_requester *r = &hub->hub->requester;
-        for (uint32_t i = 0; i < r->segment.geometry.slots; i++) {
+        for (uint32_t i = 0; i < r->sender.opened; i++) {
             Py_VISIT((PyObject *)r->requested[i].user);
         }
     }
@@ -110,7 +110,7 @@ static void
 forget_inherited(HubObject *hub)
 {
     struct fc_requester *r = &hub->hub->requester;
-    for (uint32_t i = 0; i < r->segment.geometry.slots; i++) {
+    for (uint32_t i = 0; i < r->sender.opened; i++) {
         FutureObject *f = r->requested[i].user;
         r->requested[i].user = NULL;
         Py_XDECREF((PyObject *)f);
@@ -225,7 +225,7 @@ hub_has_left(PyObject *self, PyObject *arg)
     bool left = atomic_load_explicit(&r->segment.seats[seat].state,
                                      memory_order_acquire)
                 == FC_SEAT_LEAVING;
-    for (uint32_t i = 0; left && i < r->segment.geometry.slots; i++) {
+    for (uint32_t i = 0; left && i < r->sender.opened; i++) {
         left = !fc_requester_has(r, (uint32_t)seat, i);
     }
     fc_hub_exit(hub);
@@ -260,7 +260,7 @@ left_in_batches(const HubObject *hub)
     uint64_t left = 0;
     uint32_t found = 0;
     for (uint32_t i = 0;
-         found < hub->batches && i < r->segment.geometry.slots; i++) {
+         found < hub->batches && i < r->sender.opened; i++) {
         FutureObject *f = r->requested[i].user;
         if (f != NULL && (fc_future_flags(f) & FC_FUTURE_BATCH)) {
             left += fc_batch_left(fc_requester_batch(r, i));
@@ -402,9 +402,9 @@ hub_pending(PyObject *self, PyObject *arg)
         return NULL;
     }
     fc_hub_enter(hub);
-    size_t most = r->segment.geometry.slots + hub->count;
+    size_t most = r->sender.opened + hub->count;
     placed *all = malloc(most * sizeof(*all));
-    for (uint32_t i = 0; all && i < r->segment.geometry.slots; i++) {
+    for (uint32_t i = 0; all && i < r->sender.opened; i++) {
         FutureObject *f = r->requested[i].user;
         if (f != NULL && (begun || !fc_requester_taken(r, i)
                           || is_begun_batch(f))) {

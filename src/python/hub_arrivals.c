@@ -580,7 +580,7 @@ fc_hub_take_any(HubObject *hub)
     FutureObject *f = NULL;
     struct fc_requester *r = &hub->hub->requester;
     fc_hub_enter(hub);
-    for (uint32_t i = 0; f == NULL && i < r->segment.geometry.slots; i++) {
+    for (uint32_t i = 0; f == NULL && i < r->sender.opened; i++) {
         if (r->requested[i].user != NULL) {
             if (!fc_sender_taken(&r->sender, i)) {
                 f = r->requested[i].user;

@@ -222,10 +222,10 @@ fill_block(HubObject *hub, ready_call *call)
     struct fc_hub *h = hub->hub;
     fc_hub_enter(hub);
     fc_returns_collect(&h->returns, &h->requester.blocks);
-    int error = h->requester.sender.free_count == 0
-                    ? EAGAIN
-                    : fc_requester_begin_block(&h->requester, call->size,
-                                               &call->block);
+    int error = fc_requester_has_room(&h->requester)
+                    ? fc_requester_begin_block(&h->requester, call->size,
+                                               &call->block)
+                    : EAGAIN;
     fc_hub_exit(hub);
     if (error != 0) {
         call->block.size = 0;
@@ -440,7 +440,7 @@ fc_hub_feed(fc_state *st, HubObject *hub, bool plain)
     while (fed > 0) {
         FutureObject *f = NULL;
         fc_hub_enter(hub);
-        if (hub->count > 0 && hub->hub->requester.sender.free_count > 0) {
+        if (hub->count > 0 && fc_requester_has_room(&hub->hub->requester)) {
             f = hub->backlog[hub->first];
             Py_INCREF(f);
         }

@@ -181,6 +181,61 @@ one_that_is_abandoned_never_was(void)
     close_ring();
 }
 
+static const struct fc_geometry large = {
+    .seats = 8, .slots = 1024, .stream = 4096, .arena = 65536};
+
+static void
+slots_are_opened_when_none_is_free(void)
+{
+    open_ring(&large);
+    uint32_t first = sender.opened;
+    CHECK(first < 1024);
+    for (uint32_t i = 0; i < 4 * first; i++) {
+        uint32_t index = publish(i);
+        CHECK(take(0) == i);
+        fc_sender_finish(&sender, index);
+    }
+    CHECK(sender.opened == first);
+    for (uint32_t i = 0; i < 1024; i++) {
+        CHECK(publish(i) != UINT32_MAX);
+        CHECK(sender.opened > i && sender.opened <= 1024);
+    }
+    CHECK(publish(1024) == UINT32_MAX);
+    for (uint32_t i = 0; i < 1024; i++) {
+        CHECK(take(0) == i);
+    }
+    close_ring();
+}
+
+/* Then the pool goes on with those that it has. */
+static void
+slots_that_memory_is_refused_for(void)
+{
+    open_ring(&large);
+    uint32_t first = sender.opened, index = 0;
+    int fd = segment.fd;
+    segment.fd = -1;
+    for (uint32_t i = 0; i < first; i++) {
+        index = publish(i);
+        CHECK(index != UINT32_MAX);
+    }
+    CHECK(!fc_sender_has_room(&sender));
+    CHECK(publish(first) == UINT32_MAX);
+    CHECK(!fc_sender_is_at(&sender, first, 0));
+    CHECK(!fc_sender_taken_by(&sender, first, 0, 0));
+    for (uint32_t i = 0; i < first; i++) {
+        CHECK(take(0) == i);
+    }
+    fc_sender_finish(&sender, index);
+    CHECK(publish(first) == index);
+    CHECK(publish(first + 1) == UINT32_MAX);
+    segment.fd = fd;
+    CHECK(publish(first + 1) != UINT32_MAX);
+    CHECK(take(0) == first);
+    CHECK(take(0) == first + 1);
+    close_ring();
+}
+
 static void
 no_memory_is_an_error(void)
 {
@@ -327,6 +382,8 @@ test_requests(void)
     RUN(a_cancelled_one_is_passed_over);
     RUN(cancelling_makes_room);
     RUN(one_that_is_abandoned_never_was);
+    RUN(slots_are_opened_when_none_is_free);
+    RUN(slots_that_memory_is_refused_for);
     RUN(no_memory_is_an_error);
     RUN(stress_takers);
     RUN(stress_takers_with_delays);
