@@ -6,8 +6,9 @@ nothing of ``concurrent.futures``, unless a call needs it.
 
 from __future__ import annotations
 
+# Not `signal`: its way through enumerations is a tenth of a forked worker's start.
+import _signal  # type: ignore[import-not-found]
 import os
-import signal
 import sys
 import threading
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from futures_c._native import Hub
 
 # What a shell says of a process that SIGINT has ended.
-INTERRUPTED = 128 + signal.SIGINT
+INTERRUPTED = 128 + _signal.SIGINT
 
 
 class Seat:
@@ -71,9 +72,9 @@ class _Interrupts:
         self.came = False
         if (
             threading.current_thread() is threading.main_thread()
-            and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+            and _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler
         ):
-            signal.signal(signal.SIGINT, self._handle)
+            _signal.signal(_signal.SIGINT, self._handle)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.came = True

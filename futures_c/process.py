@@ -319,6 +319,10 @@ class ProcessPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
                 self._starting = False
 
     def _start_managing(self, hub: Hub, processes: dict[int, Any]) -> None:
+        # Made before any fork, after which each page that is written to is copied.
+        # It starts also where shutdown() came meanwhile, in a signal handler or in
+        # another thread: then it ends the pool at once.
+        thread = _ExecutorManagerThread(self, hub, processes)
         if not self._safe_to_dynamically_spawn_children:
             try:
                 self._launch_processes(hub, processes)
@@ -327,9 +331,6 @@ class ProcessPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
                 if not processes:
                     raise
         try:
-            # Also where shutdown() came meanwhile, in a signal handler or in
-            # another thread: then it ends the pool at once.
-            thread = _ExecutorManagerThread(self, hub, processes)
             thread.start()
         except BaseException:
             # Nobody would ever dismiss these.
