@@ -109,6 +109,21 @@ FIGURES = [
         Figure(f"processes, ping-pong, {method}", f"proc-ping-pong-{method}", 10, 40)
         for method in METHODS
     ),
+    *(
+        Figure(
+            f"processes, from a call's end in its worker to its {whom}",
+            name,
+            100e3,
+            100e3,
+            own=True,
+            unit="ns",
+            ceiling=True,
+        )
+        for whom, name in (
+            ("callback", "proc-delivery"),
+            ("await", "proc-delivery-asyncio"),
+        )
+    ),
     Figure("processes, 10 MB bytes there and back", "proc-bytes-10M", 3, 5),
     Figure("processes, 100 MB array there and back", "proc-array-100M", 3, 6),
     *(

@@ -23,11 +23,17 @@ class ProcessRival(ABC):
     name: ClassVar[str]
     label: ClassVar[str]
     module_name: ClassVar[str]
+    pool_name: ClassVar[str]
 
     def __init__(self) -> None:
-        """Import the module; skip the scenario where it is not installed."""
+        """Import all of the module; skip the scenario where it is not installed.
+
+        Some load the pool itself when its name is first asked for, and what is
+        timed is no import.
+        """
         try:
             self.module: Any = importlib.import_module(self.module_name)
+            getattr(self.module, self.pool_name)
         except ImportError as error:
             raise Skip(f"{self.label} does not import: {error}") from None
 
@@ -98,6 +104,8 @@ def _count(results: Iterable[Any]) -> int:
 
 class FuturesProcesses(ProcessRival):
     """A process pool with the interface of concurrent.futures."""
+
+    pool_name = "ProcessPoolExecutor"
 
     def open(self, workers: int, method: str) -> Any:
         return self.module.ProcessPoolExecutor(workers, mp_context=_context(method))
@@ -209,10 +217,11 @@ class MultiprocessingPool(AsyncResults):
 
     name = "pool"
     label = "multiprocessing.Pool"
-    module_name = "multiprocessing"
+    module_name = "multiprocessing.pool"
+    pool_name = "Pool"
 
     def open(self, workers: int, method: str) -> Any:
-        return self.module.get_context(method).Pool(workers)
+        return self.module.Pool(workers, context=_context(method))
 
     def close(self, pool: Any) -> None:
         pool.close()
@@ -230,6 +239,7 @@ class Mpire(AsyncResults):
     name = "mpire"
     label = "mpire"
     module_name = "mpire"
+    pool_name = "WorkerPool"
 
     def open(self, workers: int, method: str) -> Any:
         return self.module.WorkerPool(
@@ -251,6 +261,7 @@ class Pebble(ProcessRival):
     name = "pebble"
     label = "pebble"
     module_name = "pebble"
+    pool_name = "ProcessPool"
 
     def open(self, workers: int, method: str) -> Any:
         return self.module.ProcessPool(max_workers=workers, context=_context(method))
@@ -309,6 +320,7 @@ class Joblib(ProcessRival):
     name = "joblib"
     label = "joblib"
     module_name = "joblib"
+    pool_name = "Parallel"
 
     def open(self, workers: int, method: str) -> Any:
         self._workers = workers
@@ -354,6 +366,7 @@ class Threads(FuturesProcesses):
     name = "threads"
     label = "threads"
     module_name = "futures_c"
+    pool_name = "ThreadPoolExecutor"
 
     def open(self, workers: int, method: str) -> Any:
         return self.module.ThreadPoolExecutor(workers)
@@ -365,6 +378,7 @@ class OneThread(ProcessRival):
     name = "loop"
     label = "one thread"
     module_name = "builtins"
+    pool_name = "map"
 
     def open(self, workers: int, method: str) -> Any:
         return None

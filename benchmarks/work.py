@@ -8,7 +8,7 @@ import.
 from __future__ import annotations
 
 import os
-from time import perf_counter, sleep
+from time import perf_counter, perf_counter_ns, sleep
 from typing import Any
 
 
@@ -36,6 +36,12 @@ def nap_and_name(seconds: float) -> int:
     """Sleep; return which process did."""
     sleep(seconds)
     return os.getpid()
+
+
+def nap_and_stamp(seconds: float) -> int:
+    """Sleep; return when it was over, by a clock that all processes share."""
+    sleep(seconds)
+    return perf_counter_ns()
 
 
 def burn(rounds: int) -> int:

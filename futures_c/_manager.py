@@ -180,8 +180,9 @@ class _ExecutorManagerThread(threading.Thread):
         self.executor_reference: Any = weakref.ref(executor, collected)
         method = executor._mp_context.get_start_method(allow_none=False)
         self._own = method != "forkserver"
+        self._bell = {hub.bell_fd}
         self._poll = select.poll()
-        self._poll.register(self.hub.bell_fd, select.POLLIN)
+        self._poll.register(hub.bell_fd, select.POLLIN)
         self._workers: dict[int, _Worker] = {}
 
     # --- its loop ---
@@ -236,6 +237,8 @@ class _ExecutorManagerThread(threading.Thread):
             return True
         ready = {fd for fd, _ in events}
         self.hub.silence()
+        if ready == self._bell:
+            return True
         dead = [
             (pid, worker) for pid, worker in self._workers.items() if worker.fd in ready
         ]

@@ -8,7 +8,6 @@ object of the running version.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 try:
     from concurrent.futures import interpreter as _standard
@@ -22,6 +21,13 @@ except ImportError as error:
 
 from futures_c._forward import forward
 from futures_c.thread import ThreadPoolExecutor
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+else:
+    # typing takes as long to import as all of the package; annotations resolve.
+    Any = object
 
 
 class InterpreterPoolExecutor(  # type: ignore[misc, override]

@@ -35,7 +35,6 @@ from contextlib import suppress
 from functools import partial
 from itertools import islice
 from traceback import format_exception
-from typing import Any
 
 # With `_base`: whoever has run out of descriptors cannot load it any more.
 from futures_c import _base, _native
@@ -50,6 +49,13 @@ from futures_c._manager import (
 )
 from futures_c._native import Hub
 from futures_c._worker import Seat, process_worker
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+else:
+    # typing takes as long to import as all of the package; annotations resolve.
+    Any = object
 
 __getattr__, __dir__ = forward(globals(), _standard)
 
@@ -273,7 +279,8 @@ class ProcessPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
         for pid in started:
             seats[pid] = number
         processes.update(started)
-        hub.ring()
+        if self._started:
+            hub.ring()
         if self._broken or (self._shutdown_thread and not self._started):
             # It has ended meanwhile, and nobody may see to this one.
             hub.dismiss()
@@ -337,6 +344,8 @@ class ProcessPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
             self._abandon_processes(hub, processes)
             raise
         self._started = True
+        # Who has submitted in a signal handler may have started a worker since.
+        hub.ring()
         _see_to_exit()
         _threads_wakeups[thread] = thread.thread_wakeup
         if self._hub is hub:

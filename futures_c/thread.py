@@ -25,11 +25,17 @@ from concurrent.futures.thread import BrokenThreadPool
 from contextlib import nullcontext, suppress
 from functools import cached_property, partial
 from itertools import islice
-from typing import Any
 
 from futures_c import _base, _native
 from futures_c._forward import forward
 from futures_c._native import Future
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+else:
+    # typing takes as long to import as all of the package; annotations resolve.
+    Any = object
 
 __getattr__, __dir__ = forward(globals(), _standard)
 

@@ -15,6 +15,8 @@ METHODS = ("fork", "spawn", "forkserver")
 POOLS = ("futures_c", "standard", "pool", "loky", "pebble", "mpire")
 # joblib has a map, and no handles.
 MAPS = (*POOLS, "joblib")
+# Those that asyncio takes.
+FUTURES = ("futures_c", "standard", "loky")
 # Those that differ by nothing but the start method.
 PLAIN = ("futures_c", "standard", "pool")
 
@@ -172,6 +174,21 @@ PROCESS_TABLE = [
         {"workers": 2, "tasks": 2000},
         {"tasks": 100},
         by_rival=MANY,
+    ),
+    *(
+        _scenario(
+            name,
+            f"from a call's end in its worker to {whom}, main thread asleep",
+            function,
+            {"workers": 2, "calls": 20},
+            {"calls": 2},
+            rivals=rivals,
+            per="call",
+        )
+        for name, whom, function, rivals in (
+            ("delivery", "its callback", processes.delivery, POOLS),
+            ("delivery-asyncio", "its await", processes.delivery_to_a_loop, FUTURES),
+        )
     ),
     *_payloads(array=False),
     *_payloads(array=True),

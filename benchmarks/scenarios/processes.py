@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import importlib
 import random
 from collections.abc import Callable
+from functools import partial
+from statistics import median
+from threading import Event
 from time import perf_counter, perf_counter_ns, sleep
 from typing import Any
 
 from ..meter import Meter, Skip, need_memory
 from ..process_rivals import ProcessRival
 from ..usage import Usage, threads_of_pool, used_between
-from ..work import burn, echo, nap, nap_and_name, noop, noop_of
+from ..work import burn, echo, nap, nap_and_name, nap_and_stamp, noop, noop_of
 
 # With seven rivals a run is short only if each of them is: three repetitions
 # of the slow ones, a fifth of a second of the fast ones.
@@ -24,6 +28,9 @@ LARGE = 5 * 10**8
 
 # What a payload needs at once: here, in the worker, on the way and in the reply.
 COPIES = 6
+
+# Long enough for whoever waits to fall asleep.
+NAP = partial(nap_and_stamp, 0.002)
 
 # Until pool and workers have found their way to sleep.
 SETTLE_SECONDS = 0.3
@@ -96,6 +103,48 @@ def callbacks(
             return (perf_counter_ns() - begin) / tasks
 
         return _repeat(meter, body)
+
+
+def delivery(
+    rival: ProcessRival, meter: Meter, *, method: str, workers: int, calls: int
+) -> list[float]:
+    """From the end of a call in its worker to the callback, nobody waiting."""
+    seen: list[int] = []
+    came = Event()
+
+    def called(_: object) -> None:
+        seen.append(perf_counter_ns())
+        came.set()
+
+    with rival.pool(workers, method) as pool:
+        start_workers(rival, pool, workers)
+
+        def once() -> float:
+            seen.clear()
+            came.clear()
+            handles = rival.call_back(pool, NAP, called, 1)
+            came.wait()
+            return float(seen[0] - rival.results(handles)[0])
+
+        return _repeat(meter, lambda: median(once() for _ in range(calls)))
+
+
+def delivery_to_a_loop(
+    rival: ProcessRival, meter: Meter, *, method: str, workers: int, calls: int
+) -> list[float]:
+    """From the end of a call in its worker to the coroutine that awaits it."""
+
+    async def once(pool: Any) -> float:
+        loop = asyncio.get_running_loop()
+        ended = await loop.run_in_executor(pool, NAP)
+        return float(perf_counter_ns() - ended)
+
+    async def several(pool: Any) -> float:
+        return median([await once(pool) for _ in range(calls)])
+
+    with rival.pool(workers, method) as pool:
+        start_workers(rival, pool, workers)
+        return _repeat(meter, lambda: asyncio.run(several(pool)))
 
 
 def mapped(

@@ -18,13 +18,18 @@
 bool
 fc_responder_orphaned(const struct fc_responder *w)
 {
-    if (w->parent >= 0 && fc_process_ended(w->parent)) {
+    /* Whoever forked us is gone when we have another parent now.  Where that
+     * was the pool's process nothing else has to be asked, which counts: an
+     * idle worker asks once a second, and comes with cold caches. */
+    if (getppid() != w->first_parent) {
         return true;
     }
-    /* Also where a task has closed every descriptor: whoever forked us is
-     * gone when we have another parent now; where that was not the pool's
-     * process, ask for the number. */
-    return getppid() != w->first_parent
+    if (w->first_parent == w->parent_pid) {
+        return false;
+    }
+    /* It was a fork server.  The number is for the case that a task has closed
+     * every descriptor. */
+    return (w->parent >= 0 && fc_process_ended(w->parent))
            || !fc_process_exists(w->parent_pid);
 }
 
