@@ -17,6 +17,7 @@ from concurrent.futures._base import InvalidStateError
 from concurrent.futures.process import BrokenProcessPool, _RemoteTraceback
 from contextlib import suppress
 from multiprocessing import util
+from multiprocessing.process import parent_process
 from traceback import format_exception
 
 from futures_c import _native
@@ -88,8 +89,12 @@ def _python_exit() -> None:
 def _see_to_exit() -> None:
     """Have a process of multiprocessing close its pools before it waits for them.
 
-    It does so for all its children, and these wait for the pool to close.
+    It does so for all its children, and these wait for the pool to close.  The
+    main process ends its pools before, as threading ends.  There somebody may
+    run the finalizers long before the exit, as CPython's tests do.
     """
+    if parent_process() is None:
+        return
     if _exit.seen_to != os.getpid():
         _exit.seen_to = os.getpid()
         util.Finalize(None, _python_exit, exitpriority=100)

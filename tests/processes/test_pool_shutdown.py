@@ -342,6 +342,25 @@ used.submit(abs, 1).result()
     assert used in (fresh, "cannot schedule new futures after shutdown")
 
 
+def test_finalizers_that_run_early_refuse_no_calls(futures, script, method):
+    """As CPython's tests run them when a module is done; the program goes on."""
+    outcome = run(
+        script,
+        """
+import multiprocessing.util
+with futures.ProcessPoolExecutor(1, context) as pool:
+    print(pool.submit(abs, -1).result())
+multiprocessing.util._run_finalizers()
+with futures.ProcessPoolExecutor(1, context) as pool:
+    print(pool.submit(abs, -2).result())
+with futures.ThreadPoolExecutor(1) as threads:
+    print(threads.submit(abs, -3).result())
+""",
+        method,
+    )
+    assert outcome.check().lines == ["1", "2", "3"]
+
+
 def test_exit_beside_a_broken_pool(futures, script, method):
     outcome = run(
         script,
