@@ -252,6 +252,8 @@ class _ExecutorManagerThread(threading.Thread):
             self.hub.attend()
         for pid, worker in dead:
             if not self.hub.has_left(worker.seat):
+                if self._is_interrupted(worker):
+                    self._let_others_end({entry.fd for _, entry in dead})
                 self.terminate_broken(None)
                 return False
             self._bury(pid, worker)
@@ -261,6 +263,30 @@ class _ExecutorManagerThread(threading.Thread):
                 self.terminate_broken(*broken)
                 return False
         return True
+
+    def _is_interrupted(self, worker: _Worker) -> bool:
+        worker.process.join(_GRACE)
+        return bool(worker.process.exitcode == INTERRUPTED)
+
+    def _let_others_end(self, ended: set[int]) -> None:
+        """Wait a while for calls that SIGINT has interrupted as well.
+
+        A call may clean up, or catch it and return.  Workers take no more calls
+        after it, and those that it has not reached are ended as of old.
+        """
+        end = time.monotonic() + _GRACE
+        # Idle ones leave.
+        self.hub.dismiss()
+        while (left := end - time.monotonic()) > 0:
+            for fd in ended:
+                self._poll.unregister(fd)
+            if not any(worker.process.is_alive() for worker in self._workers.values()):
+                break
+            self.hub.attend()
+            events = self._poll.poll(left * 1000) if self.hub.listen() else []
+            ended = {fd for fd, _ in events} - self._bell
+            self.hub.silence()
+        self.hub.attend()
 
     def _bury(self, pid: int, worker: _Worker) -> None:
         self._poll.unregister(worker.fd)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 else:
     # typing takes as long to import as all of the package; annotations resolve.
     Any = object
+del TYPE_CHECKING
 
 
 class InterpreterPoolExecutor(  # type: ignore[misc, override]

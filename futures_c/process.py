@@ -56,6 +56,7 @@ if TYPE_CHECKING:
 else:
     # typing takes as long to import as all of the package; annotations resolve.
     Any = object
+del TYPE_CHECKING
 
 __getattr__, __dir__ = forward(globals(), _standard)
 
@@ -281,8 +282,12 @@ class ProcessPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
         processes.update(started)
         if self._started:
             hub.ring()
-        if self._broken or (self._shutdown_thread and not self._started):
-            # It has ended meanwhile, and nobody may see to this one.
+        if (
+            self._broken
+            or (self._shutdown_thread and not self._started)
+            or hub.dismissed
+        ):
+            # The pool has ended meanwhile, and nobody may see to this one.
             hub.dismiss()
             for process in started.values():
                 process.join()
@@ -295,20 +300,24 @@ class ProcessPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
             if self._hub is not None and self._hub.inherited:
                 self._set_up()
 
-    def _adjust_process_count(self, calls: int = 1) -> bool:
-        """Start a worker if *calls* more calls need it; say whether it did."""
+    def _adjust_process_count(self) -> bool:
+        """Start a worker if the calls to come need it; say whether it did."""
         hub = self._hub
         processes = self._processes
         if hub is None or processes is None or self._force_shutting_down:
             return False
         with self._start_lock:
-            if len(processes) >= self._max_workers or not hub.wants_worker(calls):
+            if len(processes) >= self._max_workers or not hub.wants_worker():
                 return False
             self._start_worker(hub, processes, self._seats)
             return True
 
-    def _launch_processes(self, hub: Hub, processes: dict[int, Any]) -> None:
+    def _launch_processes(self) -> None:
         """Start all workers."""
+        hub, processes = self._hub, self._processes
+        if hub is None or processes is None:
+            # shutdown() came meanwhile.
+            return
         while len(processes) < min(self._max_workers, hub.seats):
             self._start_worker(hub, processes, self._seats)
 
@@ -332,7 +341,7 @@ class ProcessPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
         thread = _ExecutorManagerThread(self, hub, processes)
         if not self._safe_to_dynamically_spawn_children:
             try:
-                self._launch_processes(hub, processes)
+                self._launch_processes()
             except BaseException:
                 # With those there are the pool works.
                 if not processes:

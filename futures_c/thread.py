@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 else:
     # typing takes as long to import as all of the package; annotations resolve.
     Any = object
+del TYPE_CHECKING
 
 __getattr__, __dir__ = forward(globals(), _standard)
 

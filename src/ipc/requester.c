@@ -63,6 +63,18 @@ fc_requester_destroy(struct fc_requester *r)
     r->workers = NULL;
 }
 
+/* So many bytes of long messages may be under way without regard to anything:
+ * what a worker needs the next moment is there, and memory is not filled with
+ * copies of what waits. */
+#define LOAD ((uint64_t)64 << 20)
+
+bool
+fc_requester_is_laden(const struct fc_requester *r, uint64_t size)
+{
+    return fc_requester_under_way(r) > r->open
+           && (r->load >= LOAD || size > LOAD - r->load);
+}
+
 bool
 fc_requester_has_room(struct fc_requester *r)
 {
@@ -97,6 +109,7 @@ fc_requester_open(struct fc_requester *r, uint32_t seat)
     w->asked = FC_ASKED_NOTHING;
     w->losing = false;
     w->open = true;
+    r->open++;
     return 0;
 }
 
@@ -112,6 +125,7 @@ fc_requester_close(struct fc_requester *r, uint32_t seat)
                           memory_order_relaxed);
     fc_idle_forget(&r->segment, seat);
     w->asked = FC_ASKED_NOTHING;
+    r->open -= w->open;
     w->open = false;
 }
 
@@ -246,6 +260,7 @@ publish(struct fc_requester *r, struct fc_slot *slot, uint32_t index,
         uint32_t function, uint16_t kind)
 {
     struct fc_requested *q = &r->requested[index];
+    r->load += q->size >= FC_BLOCK_FROM ? q->size : 0;
     uint16_t gift = add_gift(r, slot, q);
     slot->function = function;
     slot->kind = (uint16_t)(kind << FC_KIND_SHIFT | gift | q->how);
@@ -373,6 +388,7 @@ settle(struct fc_requester *r, struct fc_requested *q)
     if (q->how == FC_HOW_ARENA) {
         fc_arena_give(&r->arena, q->arena);
     }
+    r->load -= q->size >= FC_BLOCK_FROM ? q->size : 0;
     free(q->bytes);
     memset(q, 0, sizeof(*q));
 }

@@ -56,6 +56,8 @@ struct fc_requester {
     struct fc_correspondent *workers;
     int64_t balance; /* blocks that have come, less those that have gone */
     unsigned gifts;  /* how many may still be made; see requester.c */
+    uint64_t load;   /* bytes of long messages under way */
+    uint32_t open;   /* seats with a worker */
 };
 
 /* A reply, or what is to be known instead of one. */
@@ -76,6 +78,17 @@ int fc_requester_create(struct fc_requester *r, const struct fc_geometry *g,
 
 /* Frees everything.  What was under way is the caller's to know of. */
 void fc_requester_destroy(struct fc_requester *r);
+
+/* Whether so many bytes are under way that a message of `size` more should wait
+ * outside: every worker has something, and they are many. */
+bool fc_requester_is_laden(const struct fc_requester *r, uint64_t size);
+
+/* How many requests are under way. */
+static inline uint32_t
+fc_requester_under_way(const struct fc_requester *r)
+{
+    return r->sender.opened - r->sender.free_count;
+}
 
 /* Whether there is a slot for one more request; see fc_sender_has_room(). */
 bool fc_requester_has_room(struct fc_requester *r);

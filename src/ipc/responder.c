@@ -33,6 +33,17 @@ fc_responder_orphaned(const struct fc_responder *w)
            || !fc_process_exists(w->parent_pid);
 }
 
+bool
+fc_responder_deserted(struct fc_responder *w)
+{
+    int64_t now = fc_now_roughly_ns();
+    if (now - w->looked < FC_GLANCE_NS) {
+        return false;
+    }
+    w->looked = now;
+    return fc_responder_orphaned(w);
+}
+
 static int64_t
 next_look(void)
 {

@@ -17,6 +17,9 @@
 #define FC_LOOK_NS INT64_C(1000000000)
 #endif
 
+/* And how old the answer may be that a busy one goes by. */
+#define FC_GLANCE_NS INT64_C(10000000)
+
 struct fc_responder {
     struct fc_segment segment;
     struct fc_blocks blocks;
@@ -32,6 +35,7 @@ struct fc_responder {
     bool unrung;     /* a reply was published, and the bell not rung for it */
     int parent;      /* fc_process_watch() of the parent, or -1 */
     pid_t parent_pid, first_parent;
+    int64_t looked; /* when it was last asked whether the parent is gone */
 };
 
 /* A request that this worker has taken. */
@@ -55,6 +59,10 @@ void fc_responder_detach(struct fc_responder *w);
 
 /* Whether the parent is gone. */
 bool fc_responder_orphaned(const struct fc_responder *w);
+
+/* The same for a worker that is busy, between two tasks: the answer is some
+ * milliseconds old, and costs next to nothing. */
+bool fc_responder_deserted(struct fc_responder *w);
 
 /* Take the next request.  0; EAGAIN: there is none now; ENOMEM: *job says
  * which it is, but its bytes are lost; EBADMSG: the segment is damaged; ESRCH:

@@ -18,6 +18,18 @@ fc_now_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+int64_t
+fc_now_roughly_ns(void)
+{
+#ifdef CLOCK_MONOTONIC_COARSE
+    struct timespec now;
+    if (clock_gettime(CLOCK_MONOTONIC_COARSE, &now) == 0) {
+        return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    }
+#endif
+    return fc_now_ns();
+}
+
 /* What the calling thread has registered.  It lives in the thread itself, so
  * that registering needs no memory of ours; keys are destroyed before it. */
 static FC_THREAD_LOCAL struct {

@@ -29,4 +29,19 @@ fc_exclusive_leave(PyObject *self, bool *executing)
     FC_UNLOCK();
 }
 
+/* An exception that is set goes out of it: a StopIteration, which would end the
+ * iteration in silence, becomes what a generator makes of it. */
+static inline void
+fc_exclusive_raise(void)
+{
+    if (PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_StopIteration)) {
+        PyObject *raised = fc_exception_take();
+        PyErr_SetString(PyExc_RuntimeError, "generator raised StopIteration");
+        PyObject *error = fc_exception_take();
+        PyException_SetContext(error, Py_NewRef(raised));
+        PyException_SetCause(error, raised);
+        fc_exception_restore(error);
+    }
+}
+
 #endif /* FC_EXCLUSIVE_H */

@@ -232,14 +232,14 @@ hub_has_left(PyObject *self, PyObject *arg)
     return PyBool_FromLong(left);
 }
 
+/* wants_worker(): whether those that are coming need one more. */
 static PyObject *
-hub_wants_worker(PyObject *self, PyObject *arg)
+hub_wants_worker(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    uint64_t calls = PyLong_AsUnsignedLongLong(arg);
-    if (calls == (uint64_t)-1 && PyErr_Occurred()) {
-        return NULL;
-    }
-    return PyBool_FromLong(fc_hub_needs_worker((HubObject *)self, calls));
+    HubObject *hub = (HubObject *)self;
+    uint64_t calls =
+        atomic_load_explicit(&hub->coming, memory_order_relaxed);
+    return PyBool_FromLong(fc_hub_needs_worker(hub, calls));
 }
 
 static PyObject *
@@ -472,6 +472,9 @@ hub_get_number(PyObject *self, void *closure)
         fc_hub_exit(hub);
         return PyBool_FromLong(stuck);
     }
+    case 'd': /* dismissed */
+        return PyBool_FromLong(
+            fc_idle_closing(&hub->hub->requester.segment));
     case 'i':
         if (!hub->insane) {
             Py_RETURN_NONE;
@@ -499,6 +502,7 @@ static PyGetSetDef hub_getset[] = {
     {"stuck", hub_get_number, NULL, NULL, "t"},
     {"insane", hub_get_number, NULL, NULL, "i"},
     {"seats", hub_get_number, NULL, NULL, "s"},
+    {"dismissed", hub_get_number, NULL, NULL, "d"},
     {"inherited", hub_is_inherited, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
@@ -507,7 +511,7 @@ static PyMethodDef hub_methods[] = {
     {"open_seat", hub_open_seat, METH_NOARGS, NULL},
     {"close_seat", hub_close_seat, METH_O, NULL},
     {"has_left", hub_has_left, METH_O, NULL},
-    {"wants_worker", hub_wants_worker, METH_O, NULL},
+    {"wants_worker", hub_wants_worker, METH_NOARGS, NULL},
     {"expected", hub_expected, METH_NOARGS, NULL},
     {"attend", hub_attend, METH_NOARGS, NULL},
     {"listen", hub_listen, METH_NOARGS, NULL},

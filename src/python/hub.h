@@ -49,6 +49,8 @@ typedef struct {
     /* Futures that are not done, also those that have just arrived.  Written
      * under the lock or by whoever ends one. */
     _Atomic(int64_t) unfinished;
+    /* How many calls somebody is about to submit: a hint. */
+    _Atomic(uint64_t) coming;
     /* Of these, in the backlog.  Written under the lock. */
     _Atomic(int64_t) waiting;
 

@@ -215,6 +215,26 @@ send_locked(HubObject *hub, FutureObject *f, const ready_call *call,
     return error;
 }
 
+/* Whether a message of `size` bytes has to wait for others, as an object. */
+static bool
+must_wait(HubObject *hub, uint64_t size)
+{
+    fc_hub_enter(hub);
+    bool laden = fc_requester_is_laden(&hub->hub->requester, size);
+    fc_hub_exit(hub);
+    return laden;
+}
+
+/* Memory was refused.  Whether some will be given back. */
+static bool
+memory_will_come(HubObject *hub)
+{
+    fc_hub_enter(hub);
+    bool will = fc_requester_under_way(&hub->hub->requester) > 0;
+    fc_hub_exit(hub);
+    return will;
+}
+
 /* Fill a block with a long message, without the lock and without the GIL. */
 static void
 fill_block(HubObject *hub, ready_call *call)
@@ -275,9 +295,13 @@ send(HubObject *hub, FutureObject *f, fc_outgoing *o, uint32_t number,
     }
     call.size = fc_parts_size(call.parts, call.count);
     if (call.size >= FC_BLOCK_FROM) {
+        if (must_wait(hub, call.size)) {
+            return EAGAIN;
+        }
         fill_block(hub, &call);
     }
-    return send_ready(hub, f, &call, fresh);
+    int error = send_ready(hub, f, &call, fresh);
+    return error == ENOMEM && memory_will_come(hub) ? EAGAIN : error;
 }
 
 /* A call could not be pickled: its future ends with what is raised now. */
@@ -440,7 +464,8 @@ fc_hub_feed(fc_state *st, HubObject *hub, bool plain)
     while (fed > 0) {
         FutureObject *f = NULL;
         fc_hub_enter(hub);
-        if (hub->count > 0 && fc_requester_has_room(&hub->hub->requester)) {
+        if (hub->count > 0 && fc_requester_has_room(&hub->hub->requester)
+            && !fc_requester_is_laden(&hub->hub->requester, 0)) {
             f = hub->backlog[hub->first];
             Py_INCREF(f);
         }
@@ -550,6 +575,12 @@ send_call(fc_state *st, HubObject *hub, FutureObject *f, const fc_call *call)
         error = send(hub, f, &o, (uint32_t)number, true);
     }
     fc_outgoing_clear(&o);
+    if (error == ENOMEM) {
+        PyErr_NoMemory();
+        (void)fail_pickling(st, hub, f);
+        fc_hub_count_down(hub);
+        return 1;
+    }
     return report(error);
 }
 

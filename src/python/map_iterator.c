@@ -92,16 +92,8 @@ iterator_fail(MapIteratorObject *it)
 {
     PyObject *raised = fc_exception_take();
     iterator_close(it);
-    if (raised != NULL
-        && PyErr_GivenExceptionMatches(raised, PyExc_StopIteration)) {
-        /* What a generator makes of it. */
-        PyErr_SetString(PyExc_RuntimeError, "generator raised StopIteration");
-        PyObject *error = fc_exception_take();
-        PyException_SetContext(error, Py_NewRef(raised));
-        PyException_SetCause(error, raised);
-        raised = error;
-    }
     fc_exception_restore(raised);
+    fc_exclusive_raise();
     return NULL;
 }
 

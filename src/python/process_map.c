@@ -477,6 +477,7 @@ map_tp_iternext(PyObject *self)
         it->phase = STARTED;
         result = next_result(st, it);
         if (result == NULL) {
+            fc_exclusive_raise();
             close_map(st, it);
         }
     }

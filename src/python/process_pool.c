@@ -120,9 +120,11 @@ start_workers(ProcessPoolObject *pool, HubObject *hub, uint64_t calls)
         more = may_grow(pool)
                && fc_hub_needs_worker(hub, calls);
         if (more) {
+            /* For its wants_worker(): the method is one that people override
+             * without arguments. */
+            atomic_store_explicit(&hub->coming, calls, memory_order_relaxed);
             PyObject *started = PyObject_CallMethod(
-                (PyObject *)pool, "_adjust_process_count", "K",
-                (unsigned long long)calls);
+                (PyObject *)pool, "_adjust_process_count", NULL);
             if (started == NULL) {
                 return -1;
             }

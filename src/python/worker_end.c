@@ -443,6 +443,9 @@ answer_batch(fc_state *st, WorkerEndObject *end, const struct fc_job *job,
                                     memory_order_relaxed)) {
             break;
         }
+        if (status == 0 && fc_responder_deserted(&end->responder)) {
+            status = 1;
+        }
         if (status == 0) {
             item = fc_responder_claim(&end->responder, job, v);
         }
@@ -532,6 +535,9 @@ end_serve(PyObject *self, PyObject *arg)
             return NULL;
         }
         if (atomic_load_explicit(&end->interrupted, memory_order_relaxed)) {
+            Py_RETURN_NONE;
+        }
+        if (fc_responder_deserted(w)) {
             Py_RETURN_NONE;
         }
         int error = fc_responder_take(w, &job);

@@ -291,3 +291,31 @@ class Large:
 def make_large(value):
     """Return a megabyte of one value."""
     return Large(bytearray([value]) * 1_000_000)
+
+
+# --- what is left behind ------------------
+
+
+def leave_a_mark(path: str, seconds: float) -> None:
+    """Add a byte to a file, and take some time."""
+    with open(path, "ab") as file:
+        file.write(b"x")
+    time.sleep(seconds)
+
+
+def clean_up(path: str, seconds: float) -> str:
+    """Nap; when that is interrupted, take *seconds* for a mark in a file."""
+    try:
+        print("begun", flush=True)
+        time.sleep(30)
+    except KeyboardInterrupt:
+        time.sleep(seconds)
+        leave_a_mark(path, 0)
+    return "caught"
+
+
+def stop_iteration(x: object) -> object:
+    """Raise StopIteration for 0."""
+    if x == 0:
+        raise StopIteration
+    return x

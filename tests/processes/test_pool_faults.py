@@ -427,6 +427,18 @@ def test_whoever_waits_is_told_of_the_death(futures, make, gate, name):
     pool.shutdown()
 
 
+@pytest.mark.parametrize("chunksize", [1, 2])
+@pytest.mark.parametrize("kind", [list, iter])
+def test_a_stop_iteration_does_not_end_a_map_in_silence(make, chunksize, kind):
+    pool = make(2)
+    inputs = kind([1, 2, 0, 4, 5])
+    results = pool.map(jobs.stop_iteration, inputs, chunksize=chunksize)
+    with pytest.raises(RuntimeError, match="generator raised StopIteration"):
+        list(results)
+    usable(pool)
+    pool.shutdown()
+
+
 @pytest.mark.parametrize("chunksize", [1, 3])
 def test_map_raises_when_a_worker_dies(futures, make, chunksize):
     pool = make(2)

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -147,6 +148,54 @@ def test_a_worker_whose_start_ends_after_the_pool_has_broken(
         for child in left:
             child.kill()
             child.join()
+
+
+@pytest.mark.parametrize("end", ["shutdown", "terminate_workers"])
+def test_a_worker_whose_start_ends_after_shutdown(
+    futures, make, launching, method, end
+):
+    """Whoever started it waits for its end, since the pool's thread has gone."""
+    if futures.__name__ != "futures_c":
+        pytest.skip("the standard shutdown() waits for the submit()")
+    if method == "fork":
+        pytest.skip("all workers are forked before there is a thread")
+    pool = make(2)
+    if not hasattr(pool, end):
+        pytest.skip(f"{end}() came with 3.14")
+    assert pool.submit(abs, -1).result(60) == 1
+    starting, go = threading.Event(), threading.Event()
+
+    def hook():
+        starting.set()
+        go.wait(60)
+
+    launching.hook = hook
+    outcomes = []
+
+    def submit():
+        try:
+            pending = [pool.submit(abs, -i) for i in range(3)]
+            outcomes.extend(future.exception(60) for future in pending)
+        except RuntimeError as error:
+            outcomes.append(error)
+
+    def finish():
+        getattr(pool, end)()
+
+    submitting = threading.Thread(target=submit)
+    held = pool.submit(time.sleep, 0.2)
+    submitting.start()
+    assert starting.wait(60)
+    ending = threading.Thread(target=finish)
+    ending.start()
+    held.exception(60)
+    ending.join(0.5)
+    go.set()
+    ending.join(60)
+    submitting.join(60)
+    assert not ending.is_alive() and not submitting.is_alive()
+    assert outcomes
+    assert not multiprocessing.active_children()
 
 
 def others_may_run(path):

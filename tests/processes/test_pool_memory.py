@@ -216,3 +216,28 @@ def test_a_future_under_its_condition_lets_go_of_the_pool(futures, make, method)
     assert future.result(20) is None
     until(lambda: not any(one is pool._hub for one in gc.get_referents(future)), 10)
     pool.shutdown()
+
+
+# --- what waits ------------------
+
+
+def test_large_calls_that_wait_take_no_shared_memory(futures, make, gate, method):
+    """Beyond what workers need next, they wait as the objects that they are."""
+    if futures.__name__ != "futures_c":
+        pytest.skip("the pool's shared memory is ours")
+    pool = make(2, **gate.options)
+    held = [pool.submit(jobs.hold) for _ in range(2)]
+    gate.wait_begun(2)
+    data = bytes(8 << 20)
+    pending = [pool.submit(len, data) for _ in range(60)]
+    reserved = os.fstat(pool._hub.fd).st_blocks * 512
+    assert reserved < 120 << 20, reserved
+    assert pool._hub.waiting > 40
+    assert pending[-1].cancel() and pending[30].cancel()
+    gate.open()
+    done = [future for future in pending if not future.cancelled()]
+    assert [future.result(60) for future in done] == [len(data)] * 58
+    for future in held:
+        future.result(60)
+    # And small ones after them.
+    assert pool.submit(abs, -1).result(60) == 1

@@ -351,3 +351,28 @@ def test_map_with_a_buffer_draws_no_more_than_that(futures, make):
     pool.shutdown()
     with pytest.raises(RuntimeError, match=AFTER):
         pool.map(abs, [1], buffersize=1)
+
+
+def test_methods_that_people_override_have_the_standard_signatures(
+    futures, context, method
+):
+    called = []
+
+    class Mine(futures.ProcessPoolExecutor):
+        def _adjust_process_count(self):
+            called.append("adjust")
+            return super()._adjust_process_count()
+
+        def _start_executor_manager_thread(self):
+            called.append("start")
+            return super()._start_executor_manager_thread()
+
+        def _launch_processes(self):
+            called.append("launch")
+            return super()._launch_processes()
+
+    with Mine(2, mp_context=context) as pool:
+        assert pool.submit(abs, -1).result(60) == 1
+        assert list(pool.map(abs, range(4))) == [0, 1, 2, 3]
+    assert "start" in called
+    assert ("launch" if method == "fork" else "adjust") in called

@@ -457,6 +457,37 @@ with pool:
     assert outcome.stderr.count("Traceback") == 1, outcome.describe()
 
 
+def test_ctrl_c_lets_calls_clean_up(futures, script, method, tmp_path):
+    """However long others take: each ends by itself, and what it returns counts."""
+    if futures.__name__ != "futures_c" and method == "spawn":
+        pytest.skip("the standard pool does not always end then")
+    path = tmp_path / "marks"
+    outcome = run(
+        script,
+        f"""
+path = {str(path)!r}
+pool = futures.ProcessPoolExecutor(3, context)
+pending = [pool.submit(jobs.clean_up, path, seconds) for seconds in (0, 0.3, 0.6)]
+threading.Timer(1.5, os.killpg, (0, signal.SIGINT)).start()
+try:
+    futures.wait(pending)
+    time.sleep(20)
+except KeyboardInterrupt:
+    pass
+futures.wait(pending)
+print([future.result() for future in pending])
+try:
+    pool.shutdown()
+except KeyboardInterrupt:
+    pass
+""",
+        method,
+    )
+    assert outcome.check().lines.count("begun") == 3
+    assert outcome.lines[-1] == "['caught', 'caught', 'caught']"
+    assert path.read_bytes() == b"xxx"
+
+
 # --- the parent is killed ------------------
 
 ORPHANS = """
@@ -492,6 +523,34 @@ def test_workers_leave_when_the_parent_is_killed(futures, orphans, method, busy)
     assert took < busy + 4, took
     assert took > busy * 0.5 - 0.1
     assert shared_memory() == before
+
+
+QUEUED = """
+pool = futures.ProcessPoolExecutor(2, context)
+pids = set()
+while len(pids) < 2:
+    pids.update(pool.map(jobs.pid_after, [0.05] * 4))
+if {batch}:
+    pool.map(jobs.leave_a_mark, [{path!r}] * 100, [0.1] * 100)
+else:
+    for _ in range(100):
+        pool.submit(jobs.leave_a_mark, {path!r}, 0.1)
+time.sleep(0.25)
+print(*pids, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.fault("orphans", cap=3)
+@pytest.mark.parametrize("batch", [False, True], ids=["submit", "map"])
+def test_what_is_queued_dies_with_the_parent(futures, orphans, method, batch, tmp_path):
+    path = tmp_path / "marks"
+    _, pids = orphans(QUEUED.format(batch=batch, path=str(path)), method)
+    before = len(path.read_bytes())
+    until(lambda: all(gone(pid) for pid in pids), 20)
+    # One call each was running; a busy machine may be late with the killing.
+    assert before >= 2
+    assert len(path.read_bytes()) <= before + 10
 
 
 @pytest.fixture
