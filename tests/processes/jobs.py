@@ -306,7 +306,7 @@ def leave_a_mark(path: str, seconds: float) -> None:
 def clean_up(path: str, seconds: float) -> str:
     """Nap; when that is interrupted, take *seconds* for a mark in a file."""
     try:
-        print("begun", flush=True)
+        leave_a_mark(path + ".begun", 0)
         time.sleep(30)
     except KeyboardInterrupt:
         time.sleep(seconds)
