@@ -1,6 +1,13 @@
 import concurrent.futures
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+)
 from typing import (
     Any,
     Generic,
@@ -22,6 +29,7 @@ class Future(concurrent.futures.Future[_T]):
     _done_callbacks: list[Callable[[Future[_T]], object]]
     def _get_snapshot(self) -> tuple[bool, bool, _T | None, BaseException | None]: ...
     def _invoke_callbacks(self) -> None: ...
+    def __await__(self) -> Generator[Any, None, _T]: ...
     # Futures are not pickled; object's method of this name would say otherwise.
     def __reduce_ex__(self, protocol: Any, /) -> NoReturn: ...
 
@@ -43,7 +51,21 @@ class _DoneAndNotDone(NamedTuple, Generic[_F]):
 def wait(
     fs: Iterable[_F], timeout: float | None = None, return_when: str = "ALL_COMPLETED"
 ) -> _DoneAndNotDone[_F]: ...
-def as_completed(fs: Iterable[_F], timeout: float | None = None) -> Iterator[_F]: ...
+
+@type_check_only
+class _AsCompleted(Iterator[_F], AsyncIterable[_F]):
+    def __next__(self) -> _F: ...
+    def __aiter__(self) -> AsyncIterator[_F]: ...
+    def close(self) -> None: ...
+
+def as_completed(
+    fs: Iterable[_F], timeout: float | None = None
+) -> _AsCompleted[_F]: ...
+
+# --- for futures_c._asyncio and futures_c._install ---
+
+def _wrap(future: Future[_T], loop: Any, /) -> Any: ...
+def _bell(loop: Any, function: Callable[[], object], /) -> Any: ...
 
 # --- for futures_c.thread alone ---
 

@@ -6,6 +6,7 @@
  * futures that are left. */
 #include "python/exclusive.h"
 #include "python/foreign.h"
+#include "python/loop.h"
 #include "python/parse.h"
 #include "python/waiter.h"
 
@@ -176,6 +177,13 @@ as_completed_time_left(fc_state *st, AsCompletedObject *it, int64_t *deadline)
     return status;
 }
 
+static void
+as_completed_time_is_up(const AsCompletedObject *it)
+{
+    PyErr_Format(PyExc_TimeoutError, "%zd (of %zd) futures unfinished",
+                 PySet_GET_SIZE(it->unyielded), it->total);
+}
+
 static int
 as_completed_sleep(fc_state *st, AsCompletedObject *it)
 {
@@ -189,9 +197,7 @@ as_completed_sleep(fc_state *st, AsCompletedObject *it)
         int64_t deadline;
         int time_left = as_completed_time_left(st, it, &deadline);
         if (time_left == 0) {
-            PyErr_Format(PyExc_TimeoutError,
-                         "%zd (of %zd) futures unfinished",
-                         PySet_GET_SIZE(it->unyielded), it->total);
+            as_completed_time_is_up(it);
         }
         if (time_left <= 0
             || fc_waiter_sleep(st, it->waiter, deadline) < 0) {
@@ -332,7 +338,76 @@ as_completed_tp_dealloc(PyObject *self)
     Py_DECREF(type);
 }
 
+/* --- for `async for` (futures_c/_asyncio.py) ------------------------------------------ */
+
+/* _next_now(): the next one, or None where next() would sleep. */
+static PyObject *
+as_completed_next_now(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    AsCompletedObject *it = (AsCompletedObject *)self;
+    fc_state *st = fc_state_of(self);
+    if (!fc_exclusive_enter(self, &it->executing)) {
+        return NULL;
+    }
+    PyObject *next = NULL;
+    if (it->phase == NOT_STARTED && as_completed_start(st, it) < 0) {
+        (void)as_completed_fail(st, it);
+    }
+    else if (it->phase != CLOSED && it->at >= PyList_GET_SIZE(it->ready)
+             && PySet_GET_SIZE(it->unyielded) > 0) {
+        int some = as_completed_collect(it);
+        next = some == 0 ? Py_NewRef(Py_None) : NULL;
+    }
+    if (next == NULL && !PyErr_Occurred()) {
+        next = as_completed_advance(st, it);
+        if (next == NULL && !PyErr_Occurred()) {
+            PyErr_SetNone(PyExc_StopIteration);
+        }
+    }
+    fc_exclusive_leave(self, &it->executing);
+    return next;
+}
+
+/* _left(): those that it has not yielded, and the seconds that are left for them;
+ * None: no limit.  Raises TimeoutError, which ends it, where there are none. */
+static PyObject *
+as_completed_left(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    AsCompletedObject *it = (AsCompletedObject *)self;
+    fc_state *st = fc_state_of(self);
+    if (!fc_exclusive_enter(self, &it->executing)) {
+        return NULL;
+    }
+    int64_t deadline = 0;
+    int time_left = as_completed_time_left(st, it, &deadline);
+    PyObject *futures = NULL;
+    if (time_left == 0) {
+        as_completed_time_is_up(it);
+    }
+    if (time_left <= 0
+        || (futures = PySequence_List(it->unyielded)) == NULL) {
+        (void)as_completed_fail(st, it);
+    }
+    fc_exclusive_leave(self, &it->executing);
+    if (futures == NULL) {
+        return NULL;
+    }
+    if (deadline == FC_FOREVER) {
+        return Py_BuildValue("(NO)", futures, Py_None);
+    }
+    double seconds = (double)(deadline - fc_now_ns()) / 1e9;
+    return Py_BuildValue("(Nd)", futures, seconds);
+}
+
+static PyObject *
+as_completed_am_aiter(PyObject *self)
+{
+    return fc_asyncio_helper("iterate", self, Py_None);
+}
+
 static PyMethodDef as_completed_methods[] = {
+    {"_next_now", as_completed_next_now, METH_NOARGS, NULL},
+    {"_left", as_completed_left, METH_NOARGS, NULL},
     {"close", as_completed_close_method, METH_NOARGS,
      "close($self, /)\n--\n\nStop iterating; the futures go on."},
     {NULL, NULL, 0, NULL},
@@ -346,6 +421,7 @@ static PyType_Slot as_completed_slots[] = {
     {Py_tp_iter, PyObject_SelfIter},
     {Py_tp_iternext, as_completed_tp_iternext},
     {Py_tp_methods, as_completed_methods},
+    {Py_am_aiter, as_completed_am_aiter},
     {0, NULL},
 };
 

@@ -128,6 +128,19 @@ fc_weakref_get(PyObject *ref)
 #endif
 }
 
+/* --- an item of a dictionary: a new reference, or NULL, with an exception only
+ * --- where looking it up raised ---------------------------------------------- */
+static inline PyObject *
+fc_dict_get(PyObject *dict, PyObject *key)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    PyObject *value;
+    return PyDict_GetItemRef(dict, key, &value) > 0 ? value : NULL;
+#else
+    return Py_XNewRef(PyDict_GetItemWithError(dict, key));
+#endif
+}
+
 /* --- how threading.Condition.wait() compares its timeout with 0: what it
  * --- says of a timeout that cannot be compared depends on it ---------------- */
 #if PY_VERSION_HEX >= 0x030E0000

@@ -3,6 +3,7 @@
  * in future_wait.c, the private attributes in future_attributes.c. */
 #include "python/future.h"
 #include "python/hub.h"
+#include "python/loop.h"
 #include "python/sealed.h"
 #include "python/task.h"
 #include "python/waiter.h"
@@ -733,6 +734,7 @@ static PyType_Slot future_slots[] = {
     {Py_tp_setattro, fc_future_setattro},
     {Py_tp_methods, future_methods},
     {Py_tp_getset, fc_future_getset},
+    {Py_am_await, fc_future_am_await},
     {0, NULL},
 };
 

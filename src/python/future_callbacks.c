@@ -6,6 +6,7 @@
  */
 #include "python/foreign.h"
 #include "python/future.h"
+#include "python/loop.h"
 #include "python/waiter.h"
 
 /* In condition mode, where others may have the list and hold its lock
@@ -111,9 +112,12 @@ call_callbacks(fc_state *st, FutureObject *f, PyObject *callbacks)
          status == 0 && i < (many ? PyList_GET_SIZE(callbacks) : 1); i++) {
         PyObject *callback =
             many ? fc_list_get(callbacks, i) : Py_NewRef(callbacks);
-        PyObject *ignored =
-            callback != NULL ? PyObject_CallOneArg(callback, (PyObject *)f)
-                             : NULL;
+        PyObject *ignored = NULL;
+        if (callback != NULL) {
+            ignored = fc_loop_post(st, callback, (PyObject *)f)
+                          ? Py_NewRef(Py_None)
+                          : PyObject_CallOneArg(callback, (PyObject *)f);
+        }
         if (ignored == NULL) {
             if (PyErr_ExceptionMatches(PyExc_Exception)) {
                 fc_log_exception(st, "exception",

@@ -1,5 +1,6 @@
 /* module.c - futures_c._native: its state, and what it takes from
  * concurrent.futures. */
+#include "python/loop.h"
 #include "python/map.h"
 #include "python/waiter.h"
 
@@ -100,6 +101,8 @@ static PyMethodDef module_methods[] = {
     {"_make_process_pool_type", fc_make_process_pool_type, METH_O, NULL},
     {"_set_exiting", module_set_exiting, METH_NOARGS, NULL},
     {"_forked", module_forked, METH_NOARGS, NULL},
+    {"_wrap", (PyCFunction)(void (*)(void))fc_wrap_future, METH_FASTCALL, NULL},
+    {"_bell", (PyCFunction)(void (*)(void))fc_make_bell, METH_FASTCALL, NULL},
     {"_encode", fc_encode, METH_O, NULL},
     {"_decode", fc_decode, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
@@ -132,9 +135,18 @@ static PyMethodDef module_methods[] = {
     X(str__extra_reducers, "_extra_reducers") \
     X(str_dump, "dump") \
     X(str_clear_memo, "clear_memo") \
-    X(str_buffers, "buffers")
+    X(str_buffers, "buffers") \
+    X(str__call_set_state, "_call_set_state") \
+    X(str_call_soon_threadsafe, "call_soon_threadsafe") \
+    X(str_set_result, "set_result") \
+    X(str_create_future, "create_future") \
+    X(str_add_done_callback, "add_done_callback") \
+    X(str_remove_done_callback, "remove_done_callback") \
+    X(str_cancel, "cancel") \
+    X(str___await__, "__await__")
 
 #define FC_STATE_BASE(X) \
+    X(base_error, "Error") \
     X(cancelled_error, "CancelledError") \
     X(invalid_state_error, "InvalidStateError") \
     X(logger, "LOGGER") \
@@ -147,11 +159,14 @@ static PyMethodDef module_methods[] = {
     X(future_type) X(waiter_type) X(as_completed_type) X(map_type) \
     X(map_iterator_type) X(queue_type) X(item_type) X(worker_type) \
     X(sink_type) X(region_type) X(sealed_type) X(hub_type) \
-    X(worker_end_type) X(batch_type) X(process_map_type) X(pool_type) X(process_pool_type) X(std_future)
+    X(worker_end_type) X(batch_type) X(process_map_type) \
+    X(mailbox_type) X(link_type) X(done_type) \
+    X(pool_type) X(process_pool_type) X(std_future)
 
 #define FC_STATE_OTHERS(X) \
     X(condition_factory) X(queue_empty) X(getswitchinterval) \
-    X(switch_point) X(zero) X(reduction) X(pickle_loads) X(pickler)
+    X(switch_point) X(zero) X(reduction) X(pickle_loads) X(pickler) \
+    X(mailboxes) X(chain_code) X(get_running_loop)
 
 static int
 state_take_base(fc_state *st)
@@ -240,7 +255,8 @@ state_complete(PyObject *module, fc_state *st)
         || fc_queue_init_types(module, st) < 0
         || fc_worker_init(module, st) < 0 || fc_sealed_init(module, st) < 0
         || fc_hub_init(module, st) < 0 || fc_batch_init(module, st) < 0
-        || fc_process_map_init(module, st) < 0) {
+        || fc_process_map_init(module, st) < 0 || fc_loop_init(module, st) < 0
+        || fc_await_init(module, st) < 0) {
         return -1;
     }
     st->complete = true;

@@ -32,10 +32,14 @@ typedef struct fc_state {
     PyTypeObject *worker_end_type;
     PyTypeObject *batch_type;
     PyTypeObject *process_map_type;
+    PyTypeObject *mailbox_type;
+    PyTypeObject *link_type;
+    PyTypeObject *done_type;
     PyTypeObject *process_pool_type; /* as pool_type, of futures_c.process */
     PyTypeObject *pool_type; /* NULL until futures_c.thread asks for it */
 
     /* objects of concurrent.futures */
+    PyObject *base_error; /* concurrent.futures._base.Error */
     PyObject *cancelled_error;
     PyObject *invalid_state_error;
     PyObject *logger;
@@ -54,12 +58,21 @@ typedef struct fc_state {
     PyObject *str__invoke_callbacks;
     PyObject *str_forking_pickler, *str__copyreg_dispatch_table;
     PyObject *str__extra_reducers;
+    PyObject *str__call_set_state, *str_call_soon_threadsafe;
+    PyObject *str_set_result, *str_create_future, *str_add_done_callback;
+    PyObject *str_remove_done_callback;
+    PyObject *str_cancel, *str___await__;
     PyObject *str_dump, *str_clear_memo, *str_buffers;
     PyObject *condition_factory; /* threading.Condition */
     PyObject *queue_empty;       /* queue.Empty, on first use */
     PyObject *getswitchinterval; /* sys.getswitchinterval */
     PyObject *switch_point;      /* a Python function that does nothing */
     PyObject *zero;
+
+    /* for asyncio; see loop.c and await.c */
+    PyObject *mailboxes;        /* by the address of the loop */
+    PyObject *chain_code;       /* of asyncio's own callback, once it was seen */
+    PyObject *get_running_loop; /* on first use */
 
     /* for messages to other processes, on first use; under sink_type's lock */
     PyObject *reduction;    /* multiprocessing.reduction */
@@ -118,6 +131,8 @@ int fc_sealed_init(PyObject *module, fc_state *st);
 int fc_hub_init(PyObject *module, fc_state *st);
 int fc_worker_end_init(PyObject *module, fc_state *st);
 int fc_batch_init(PyObject *module, fc_state *st);
+int fc_loop_init(PyObject *module, fc_state *st);
+int fc_await_init(PyObject *module, fc_state *st);
 int fc_process_map_init(PyObject *module, fc_state *st);
 
 /* Functions of the module. */
