@@ -17,6 +17,7 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 from setuptools.errors import CCompilerError
 
 HERE = Path(__file__).resolve().parent
@@ -104,10 +105,30 @@ class BuildNative(build_ext):
         super().build_extensions()
 
 
+class BuildPackage(build_py):
+    """build_py that puts the start-up file beside the package.
+
+    In site-packages: there the interpreter reads it.
+    """
+
+    START = "futures_c.pth"
+
+    def run(self) -> None:
+        """Copy it too."""
+        super().run()
+        if not self.editable_mode:
+            self.copy_file(str(HERE / self.START), self.build_lib)
+
+    def get_outputs(self, include_bytecode: bool = True) -> list[str]:
+        """List it too."""
+        outputs = list(super().get_outputs(include_bytecode))
+        return [*outputs, str(Path(self.build_lib, self.START))]
+
+
 check_system()
 compiling, linking = flags()
 setup(
-    cmdclass={"build_ext": BuildNative},
+    cmdclass={"build_ext": BuildNative, "build_py": BuildPackage},
     ext_modules=[
         Extension(
             "futures_c._native",

@@ -96,6 +96,19 @@ FIGURES = [
         unit="ms of CPU time",
         ceiling=True,
     ),
+    Figure(
+        "install() itself",
+        "install",
+        5,
+        2,
+        own=True,
+        unit="ms of CPU time",
+        ceiling=True,
+    ),
+    Figure("asyncio: gather of run_in_executor()", "asyncio-gather", 4, 10),
+    Figure("the same under install()", "asyncio-gather-installed", 4, 10),
+    Figure("asyncio: gather of awaited submit()", "asyncio-await", 6, 15),
+    Figure("asyncio: submit all, then await each", "asyncio-one-by-one", 6, 15),
     Figure("free-threaded: 2 workers against 1", "scaling", 1.6, 1.9, own=True),
     *(
         Figure(

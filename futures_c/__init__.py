@@ -39,6 +39,9 @@ _LAZY = {
     "BrokenInterpreterPool": "interpreter",
     "InterpreterPoolExecutor": "interpreter",
 }
+# What the standard module does not have; not in __all__, which is the same as there.
+_OWN = dict.fromkeys(("install", "status", "uninstall"), "_install")
+_LAZY |= _OWN
 _MODULES = {"_base", "interpreter", "process", "thread"}
 
 
@@ -47,7 +50,7 @@ def _names() -> tuple[str, ...] | list[str]:
     import concurrent.futures as standard
 
     names = [*standard.__all__, "InvalidStateError"]
-    names += [name for name in _LAZY if name not in _BASE]
+    names += [name for name in _LAZY if name not in _BASE and name not in _OWN]
     if "InterpreterPoolExecutor" not in standard.__all__:
         names = [name for name in names if _LAZY.get(name) != "interpreter"]
     return type(standard.__all__)(dict.fromkeys(names))
@@ -81,4 +84,4 @@ def __dir__() -> list[str]:
     modules = _MODULES - {"_base"}
     if "InterpreterPoolExecutor" not in names:
         modules.discard("interpreter")
-    return sorted({*names, *modules, "__all__", "__doc__", "__version__"})
+    return sorted({*names, *_OWN, *modules, "__all__", "__doc__", "__version__"})

@@ -13,6 +13,11 @@ from futures_c._base import (
     as_completed as as_completed,
     wait as wait,
 )
+from futures_c._install import (
+    install as install,
+    status as status,
+    uninstall as uninstall,
+)
 from futures_c.process import (
     BrokenProcessPool as BrokenProcessPool,
     ProcessPoolExecutor as ProcessPoolExecutor,

@@ -7,7 +7,7 @@ per repetition; `Scenario.measure` takes their median.
 
 from __future__ import annotations
 
-from . import backlog, latency, throughput
+from . import backlog, latency, loops, throughput
 from .process_table import PROCESS_TABLE
 from .scenario import Scenario
 
@@ -180,6 +180,42 @@ _TABLE = [
         rivals=OURS,
         unit="ms of CPU time",
         per="",
+    ),
+    Scenario(
+        "install",
+        "install() in a fresh interpreter, after the imports of all that it replaces",
+        latency.imports,
+        {"times": 15, "code": latency.INSTALL},
+        {"times": 2},
+        rivals=OURS,
+        unit="ms of CPU time",
+        per="",
+    ),
+    *(
+        Scenario(
+            f"asyncio-{name}",
+            f"{title}, 2 workers",
+            function,
+            {"workers": 2, "tasks": 10_000, **more},
+            {"tasks": 200},
+            rivals=("futures_c", "standard"),
+        )
+        for name, title, function, more in (
+            (
+                "gather",
+                "gather of run_in_executor()",
+                loops.gathered,
+                {"install": False},
+            ),
+            (
+                "gather-installed",
+                "the same under install()",
+                loops.gathered,
+                {"install": True},
+            ),
+            ("await", "gather of coroutines that await a submit()", loops.awaited, {}),
+            ("one-by-one", "submit all, then await each", loops.one_by_one, {}),
+        )
     ),
     Scenario(
         "scaling",

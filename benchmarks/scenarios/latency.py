@@ -74,8 +74,20 @@ import futures_c
 print((time.process_time() - began) * 1e3)
 """
 
+INSTALL = """
+import time
+import concurrent.futures.process, concurrent.futures.thread
+import multiprocessing.spawn
+began = time.process_time()
+import futures_c
+futures_c.install()
+print((time.process_time() - began) * 1e3)
+"""
 
-def imports(rival: Rival, meter: Meter, *, times: int) -> list[float]:
+
+def imports(
+    rival: Rival, meter: Meter, *, times: int, code: str = IMPORT
+) -> list[float]:
     """Import futures_c after the standard module, which it would load itself.
 
     What is timed is so what it adds, without the noise by which the imports of
@@ -93,7 +105,7 @@ def imports(rival: Rival, meter: Meter, *, times: int) -> list[float]:
             "PYTHONDONTWRITEBYTECODE": "",
             "PYTHONPYCACHEPREFIX": compiled,
         }
-        command = [sys.executable, "-P", "-c", IMPORT]
+        command = [sys.executable, "-P", "-c", code]
 
         def body() -> float:
             run = subprocess.run(

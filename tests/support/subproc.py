@@ -111,13 +111,25 @@ def run_script(
         sys.executable, "-P", "-X", "faulthandler", "-W", "error",
         *flags, "-c", source, *args,
     ]  # fmt: skip
+    return run_command(command, environ, cap=cap, uid=uid, stdin=stdin)
+
+
+def run_command(
+    command: Sequence[str],
+    env: Mapping[str, str],
+    *,
+    cap: float = DEFAULT_CAP,
+    uid: int | None = None,
+    stdin: str = "",
+) -> Outcome:
+    """Run a command with exactly this environment and return its Outcome."""
     process = subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=environ,
+        env=env,
         start_new_session=True,
         user=uid,
     )

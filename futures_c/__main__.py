@@ -1,0 +1,73 @@
+"""python -m futures_c: run a program on the native module, as python runs it.
+
+The interpreter is started again, in the same process, with the same options and
+what follows; ``futures_c.pth`` then does what ``FUTURES_C_INSTALL`` says.  So
+arguments, ``__main__``, tracebacks and exit status are python's own.
+"""
+
+from __future__ import annotations
+
+import os
+import site
+import sys
+from pathlib import Path
+
+from futures_c._startup import VARIABLE
+
+USAGE = """\
+usage: python -m futures_c [option ...] script.py [argument ...]
+       python -m futures_c [option ...] -m module [argument ...]
+       python -m futures_c [option ...] -c code [argument ...]
+
+Run a program with concurrent.futures replaced by futures_c, in its worker
+processes too.  The options are those of python.
+"""
+PACKAGE = "futures_c"
+
+
+def options_before(original: list[str], count: int) -> list[str]:
+    """The interpreter's own options, which end with ``-m futures_c``.
+
+    *original* is ``sys.orig_argv``, its last *count* items are the program's.
+    """
+    options = original[1 : len(original) - count]
+    last = options.pop()
+    # "-m futures_c", "-mfutures_c", "-Im futures_c", "-Imfutures_c"
+    short = options.pop() if last == PACKAGE else last.removesuffix(PACKAGE)
+    short = short.removesuffix("m")
+    return options if short in ("", "-") else [*options, short]
+
+
+def has_start_file() -> bool:
+    """Whether this interpreter reads our start-up file."""
+    if sys.flags.no_site:
+        return False
+    directories = [*site.getsitepackages()]
+    if site.ENABLE_USER_SITE:
+        directories.append(site.getusersitepackages())
+    return any(Path(one, f"{PACKAGE}.pth").exists() for one in directories)
+
+
+def main() -> None:
+    """Start the interpreter again."""
+    program = sys.argv[1:]
+    if not program or program[0] in ("-h", "--help"):
+        print(USAGE, end="", file=sys.stdout if program else sys.stderr)
+        sys.exit(0 if program else 2)
+    if not has_start_file():
+        sys.exit(
+            f"python -m {PACKAGE} needs {PACKAGE}.pth in site-packages, where"
+            " installing the package puts it, and an interpreter that reads it"
+            " (no -S)"
+        )
+    options = options_before(sys.orig_argv, len(program))
+    os.environ.setdefault(VARIABLE, "once")
+    if os.environ[VARIABLE] != "1":
+        os.environ[VARIABLE] = "once"
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, [sys.executable, *options, *program])
+
+
+if __name__ == "__main__":
+    main()

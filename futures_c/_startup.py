@@ -1,0 +1,184 @@
+"""install() at the start of an interpreter, when it is asked for from outside.
+
+It loads nothing: the names are replaced when somebody imports
+``concurrent.futures``, before he sees it.  ``futures_c.pth`` imports this module
+where the environment variable ``FUTURES_C_INSTALL`` says so:
+
+- ``1``: in every interpreter that gets the variable, so that whole test suites,
+  with all the processes they start, run on the native module;
+- ``once``: in this interpreter and the processes that multiprocessing starts
+  from it; the variable is removed.  That is what ``python -m futures_c`` sets.
+
+Anything else is as if the variable were not there.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from functools import partial
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import ModuleType
+    from typing import Any
+
+VARIABLE = "FUTURES_C_INSTALL"
+STANDARD = "concurrent.futures"
+
+
+class _Loader(SourceFileLoader):
+    """Loads ``concurrent.futures``, and replaces its names."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        super().exec_module(module)
+        if _OurLoader.loading:
+            _OurLoader.deferred = True
+        else:
+            _install()
+
+
+class _OurLoader(SourceFileLoader):
+    """Loads our modules where they come first, as in a worker.
+
+    What they import from the standard package has to be the standard one.
+    """
+
+    loading = 0
+    deferred = False
+
+    def exec_module(self, module: ModuleType) -> None:
+        _OurLoader.loading += 1
+        try:
+            super().exec_module(module)
+        finally:
+            _OurLoader.loading -= 1
+        if _OurLoader.deferred and not _OurLoader.loading:
+            _OurLoader.deferred = False
+            _install()
+
+
+class _AsyncioLoader(SourceFileLoader):
+    """Loads the modules of asyncio that ask for classes."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        super().exec_module(module)
+        from futures_c import _install
+
+        _install.see_to_asyncio(module)
+
+
+class _Finder:
+    """Finds modules where they are, to be loaded by loaders from above."""
+
+    def __init__(self, loader: type[SourceFileLoader], *names: str) -> None:
+        self._loaders = dict.fromkeys(names, loader)
+
+    def also(self, loader: type[SourceFileLoader], *names: str) -> None:
+        self._loaders.update(dict.fromkeys(names, loader))
+
+    def find_spec(
+        self,
+        name: str,
+        path: Sequence[str] | None = None,
+        target: ModuleType | None = None,
+    ) -> ModuleSpec | None:
+        """Return where the module is; None where it is none of these."""
+        loader = self._loaders.get(name)
+        if loader is None:
+            return None
+        spec = PathFinder.find_spec(name, path, target)
+        if spec is not None and isinstance(spec.loader, SourceFileLoader):
+            spec.loader = loader(name, spec.loader.path)
+        return spec
+
+
+_later = _Finder(_Loader, STANDARD)
+_later.also(
+    _OurLoader,
+    *(
+        f"futures_c.{name}"
+        for name in ("_base", "_load", "_manager", "interpreter", "process", "thread")
+    ),
+)
+
+
+def _install() -> None:
+    from futures_c import _install
+
+    _forget(_later)
+    # Nobody can be told that it is too late.
+    _install.install("*")
+
+
+def _forget(finder: _Finder) -> None:
+    with suppress(ValueError):
+        sys.meta_path.remove(finder)
+
+
+# --- called from elsewhere --------------------------------------------------------
+
+
+def begin() -> None:
+    """Do what the environment variable says: called by ``futures_c.pth``."""
+    value = os.environ.get(VARIABLE)
+    if value == "once":
+        del os.environ[VARIABLE]
+    if value in ("1", "once"):
+        install_later()
+
+
+def install_later() -> None:
+    """Call install() when ``concurrent.futures`` is imported, or now if it was."""
+    if STANDARD in sys.modules:
+        _install()
+    elif _later not in sys.meta_path:
+        sys.meta_path.insert(0, _later)
+
+
+def watch_asyncio(*names: str) -> Callable[[], None]:
+    """See to modules of asyncio when they are imported; return what ends it."""
+    finder = _Finder(_AsyncioLoader, *names)
+    sys.meta_path.insert(0, finder)
+    return partial(_forget, finder)
+
+
+class _Request:
+    """Has an interpreter that unpickles it call install_later().
+
+    Before anything else that multiprocessing does there, and so also before the
+    path is set that we may be found on.
+    """
+
+    def __init__(self, path: list[str]) -> None:
+        self._path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        code = (
+            f"import sys; sys.path[:] = {self._path!r}\n"
+            "from futures_c import _startup; _startup.install_later()"
+        )
+        return exec, (code, {})
+
+
+def pass_on(spawn: Any) -> Callable[[], None]:
+    """Let processes that are not forked do as this one; return what ends it.
+
+    *spawn* is the module ``multiprocessing.spawn``.
+    """
+    original = spawn.get_preparation_data
+
+    def get_preparation_data(name: str) -> dict[str, Any]:
+        data: dict[str, Any] = original(name)
+        data["futures_c"] = _Request(data.get("sys_path", sys.path))
+        return data
+
+    def end() -> None:
+        if spawn.get_preparation_data is get_preparation_data:
+            spawn.get_preparation_data = original
+
+    spawn.get_preparation_data = get_preparation_data
+    return end
