@@ -189,6 +189,7 @@ class _ExecutorManagerThread(threading.Thread):
         self._poll = select.poll()
         self._poll.register(hub.bell_fd, select.POLLIN)
         self._workers: dict[int, _Worker] = {}
+        self._dismissed = False
 
     # --- its loop ---
 
@@ -276,6 +277,7 @@ class _ExecutorManagerThread(threading.Thread):
         """
         end = time.monotonic() + _GRACE
         # Idle ones leave.
+        self._dismissed = True
         self.hub.dismiss()
         while (left := end - time.monotonic()) > 0:
             for fd in ended:
@@ -405,6 +407,9 @@ class _ExecutorManagerThread(threading.Thread):
             worker = self._workers.get(pid)
             if worker is not None and not process.is_alive():
                 process.join()
+                if self._dismissed and process.exitcode == 0:
+                    # It left when it was told to.
+                    continue
                 lines.append(_describe_death(pid, process.exitcode))
         return ["\n".join(lines)]
 
