@@ -3,8 +3,8 @@
     import futures_c as concurrent_futures
 
 Every public name of the running version's ``concurrent.futures`` is here,
-together with `BrokenThreadPool`, `BrokenProcessPool` and, where there are
-interpreter pools, `BrokenInterpreterPool`.  Exceptions, constants and
+together with `BrokenThreadPool`, `BrokenProcessPool` and, from Python 3.12 on,
+`InterpreterPoolExecutor` and `BrokenInterpreterPool`.  Exceptions, constants and
 `Executor` are the standard objects; `Future` and the executors are subclasses
 of the standard ones.
 
@@ -35,7 +35,7 @@ _LAZY = {
     "ThreadPoolExecutor": "thread",
     "BrokenProcessPool": "process",
     "ProcessPoolExecutor": "process",
-    # Where the running version has them.
+    # From 3.12 on.
     "BrokenInterpreterPool": "interpreter",
     "InterpreterPoolExecutor": "interpreter",
 }
@@ -45,13 +45,30 @@ _LAZY |= _OWN
 _MODULES = {"_base", "interpreter", "process", "thread"}
 
 
+def _has_interpreters() -> bool:
+    """Whether the running version can have interpreter pools."""
+    if _sys.version_info >= (3, 14):
+        import concurrent.futures as standard
+
+        return "InterpreterPoolExecutor" in standard.__all__
+    try:
+        if _sys.version_info >= (3, 13):
+            import _interpreters
+        else:
+            # On 3.12 alone.
+            import _xxsubinterpreters  # type: ignore[import-not-found]
+    except ImportError:
+        return False
+    return _sys.version_info >= (3, 12)
+
+
 def _names() -> tuple[str, ...] | list[str]:
     """What ``__all__`` is: a tuple or a list, as on the running version."""
     import concurrent.futures as standard
 
     names = [*standard.__all__, "InvalidStateError"]
     names += [name for name in _LAZY if name not in _BASE and name not in _OWN]
-    if "InterpreterPoolExecutor" not in standard.__all__:
+    if not _has_interpreters():
         names = [name for name in names if _LAZY.get(name) != "interpreter"]
     return type(standard.__all__)(dict.fromkeys(names))
 
@@ -61,11 +78,18 @@ def __getattr__(name: str) -> object:
     value: object
     if name == "__all__":
         value = _names()
-    elif (name not in _LAZY and name not in _MODULES) or (
-        _LAZY.get(name, name) == "interpreter"
-        and "InterpreterPoolExecutor" not in _names()
-    ):
+    elif name not in _LAZY and name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    elif _LAZY.get(name, name) == "interpreter" and not _has_interpreters():
+        message = (
+            f"module {__name__!r} has no attribute {name!r}: "
+            "interpreter pools need Python 3.12 or newer"
+        )
+        if name in _LAZY and _sys._getframe(1).f_code.co_name == "_handle_fromlist":
+            # `from futures_c import ...`, which does not say why an attribute is
+            # missing.
+            raise ImportError(message, name=__name__)
+        raise AttributeError(message)
     else:
         # Not `from futures_c import thread`: that statement asks this function.
         # Not importlib, which may itself have to be loaded: a child forked while

@@ -29,12 +29,13 @@ from futures_c.thread import (
 
 __version__: str
 
-if sys.version_info >= (3, 14):
+if sys.version_info >= (3, 12):
     from futures_c.interpreter import (
         BrokenInterpreterPool as BrokenInterpreterPool,
         InterpreterPoolExecutor as InterpreterPoolExecutor,
     )
 
+if sys.version_info >= (3, 14):
     __all__ = [
         "FIRST_COMPLETED",
         "FIRST_EXCEPTION",
@@ -54,6 +55,26 @@ if sys.version_info >= (3, 14):
         "BrokenProcessPool",
         "BrokenInterpreterPool",
     ]
+elif sys.version_info >= (3, 12):
+    __all__ = (
+        "FIRST_COMPLETED",
+        "FIRST_EXCEPTION",
+        "ALL_COMPLETED",
+        "CancelledError",
+        "TimeoutError",
+        "InvalidStateError",
+        "BrokenExecutor",
+        "Future",
+        "Executor",
+        "wait",
+        "as_completed",
+        "ProcessPoolExecutor",
+        "ThreadPoolExecutor",
+        "BrokenThreadPool",
+        "BrokenProcessPool",
+        "BrokenInterpreterPool",
+        "InterpreterPoolExecutor",
+    )
 else:
     __all__ = (
         "FIRST_COMPLETED",

@@ -196,6 +196,30 @@ fc_ref_hand_over(PyObject *op)
     return op;
 }
 
+/* --- an interpreter with a GIL of its own, as concurrent.interpreters makes
+ * --- them, entered with a new thread state of this thread: NULL, or what was
+ * --- not possible ------------------------------------------------------------ */
+static inline const char *
+fc_interpreter_new(PyThreadState **inside)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    PyInterpreterConfig config = {
+        .allow_threads = 1,
+        .check_multi_interp_extensions = 1,
+        .gil = PyInterpreterConfig_OWN_GIL,
+    };
+    PyStatus status = Py_NewInterpreterFromConfig(inside, &config);
+    if (!PyStatus_Exception(status)) {
+        return NULL;
+    }
+    return status.err_msg != NULL ? status.err_msg
+                                  : "interpreter creation failed";
+#else
+    *inside = NULL;
+    return "interpreters with a GIL of their own came with Python 3.12";
+#endif
+}
+
 #ifdef Py_GIL_DISABLED
 #  define FC_HAS_GIL 0
 #else

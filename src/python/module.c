@@ -160,7 +160,7 @@ static PyMethodDef module_methods[] = {
     X(map_iterator_type) X(queue_type) X(item_type) X(worker_type) \
     X(sink_type) X(region_type) X(sealed_type) X(hub_type) \
     X(worker_end_type) X(batch_type) X(process_map_type) \
-    X(mailbox_type) X(link_type) X(done_type) \
+    X(mailbox_type) X(link_type) X(done_type) X(interpreter_type) \
     X(pool_type) X(process_pool_type) X(std_future)
 
 #define FC_STATE_OTHERS(X) \
@@ -256,7 +256,8 @@ state_complete(PyObject *module, fc_state *st)
         || fc_worker_init(module, st) < 0 || fc_sealed_init(module, st) < 0
         || fc_hub_init(module, st) < 0 || fc_batch_init(module, st) < 0
         || fc_process_map_init(module, st) < 0 || fc_loop_init(module, st) < 0
-        || fc_await_init(module, st) < 0) {
+        || fc_await_init(module, st) < 0
+        || fc_interpreter_init(module, st) < 0) {
         return -1;
     }
     st->complete = true;

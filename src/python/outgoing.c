@@ -27,10 +27,10 @@ void
 fc_outgoing_clear(fc_outgoing *o)
 {
     fc_outgoing_cut(o, 0, 0);
-    PyMem_Free(o->referred);
-    PyMem_Free(o->parts);
+    PyMem_RawFree(o->referred);
+    PyMem_RawFree(o->parts);
     if (o->bytes != o->room) {
-        PyMem_Free(o->bytes);
+        PyMem_RawFree(o->bytes);
     }
     fc_outgoing_init(o);
 }
@@ -47,7 +47,7 @@ fc_outgoing_grow(fc_outgoing *o, size_t size)
         capacity *= 2;
     }
     unsigned char *old = o->bytes != o->room ? o->bytes : NULL;
-    unsigned char *bytes = PyMem_Realloc(old, capacity);
+    unsigned char *bytes = PyMem_RawRealloc(old, capacity);
     if (bytes == NULL) {
         PyErr_NoMemory();
         return -1;
@@ -78,7 +78,7 @@ fc_outgoing_refer(fc_outgoing *o, Py_buffer *buffer)
     if (o->count == o->most) {
         unsigned most = o->most > 0 ? 2 * o->most : 4;
         fc_referred *referred =
-            PyMem_Realloc(o->referred, most * sizeof(*referred));
+            PyMem_RawRealloc(o->referred, most * sizeof(*referred));
         if (referred == NULL) {
             PyBuffer_Release(buffer);
             PyErr_NoMemory();
@@ -113,7 +113,7 @@ fc_outgoing_parts(fc_outgoing *o, unsigned *count)
 {
     unsigned most = 2 * o->count + 1;
     struct fc_part *parts =
-        PyMem_Realloc(o->parts, most * sizeof(*parts));
+        PyMem_RawRealloc(o->parts, most * sizeof(*parts));
     if (parts == NULL) {
         PyErr_NoMemory();
         return NULL;

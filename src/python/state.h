@@ -35,6 +35,7 @@ typedef struct fc_state {
     PyTypeObject *mailbox_type;
     PyTypeObject *link_type;
     PyTypeObject *done_type;
+    PyTypeObject *interpreter_type;
     PyTypeObject *process_pool_type; /* as pool_type, of futures_c.process */
     PyTypeObject *pool_type; /* NULL until futures_c.thread asks for it */
 
@@ -133,6 +134,7 @@ int fc_worker_end_init(PyObject *module, fc_state *st);
 int fc_batch_init(PyObject *module, fc_state *st);
 int fc_loop_init(PyObject *module, fc_state *st);
 int fc_await_init(PyObject *module, fc_state *st);
+int fc_interpreter_init(PyObject *module, fc_state *st);
 int fc_process_map_init(PyObject *module, fc_state *st);
 
 /* Functions of the module. */

@@ -14,14 +14,17 @@ import pytest
 
 import futures_c
 
-HAS_INTERPRETERS = "InterpreterPoolExecutor" in concurrent.futures.__all__
+HAS_INTERPRETERS = sys.version_info >= (3, 12)
 
 needs_interpreters = pytest.mark.skipif(
-    not HAS_INTERPRETERS, reason="interpreter pools came with Python 3.14"
+    not HAS_INTERPRETERS, reason="interpreter pools need Python 3.12"
+)
+needs_standard_ones = pytest.mark.skipif(
+    sys.version_info < (3, 14), reason="the standard ones came with Python 3.14"
 )
 
 EXTRAS = ["InvalidStateError", "BrokenThreadPool", "BrokenProcessPool"] + (
-    ["BrokenInterpreterPool"] if HAS_INTERPRETERS else []
+    ["BrokenInterpreterPool", "InterpreterPoolExecutor"] if HAS_INTERPRETERS else []
 )
 
 # DESIGN: every exception and constant is the standard object.
@@ -230,21 +233,37 @@ def test_the_swap_in_the_forms_that_people_write(script):
 
 @pytest.mark.skipif(HAS_INTERPRETERS, reason="this version has interpreter pools")
 def test_without_interpreter_pools_the_names_are_absent():
-    assert not hasattr(futures_c, "InterpreterPoolExecutor")
-    assert not hasattr(futures_c, "BrokenInterpreterPool")
-    with pytest.raises(ImportError, match=r"came with Python 3\.14"):
+    for name in ("InterpreterPoolExecutor", "BrokenInterpreterPool"):
+        assert not hasattr(futures_c, name)
+        assert name not in dir(futures_c)
+        with pytest.raises(AttributeError, match=r"need Python 3\.12 or newer"):
+            getattr(futures_c, name)
+        with pytest.raises(ImportError, match=r"need Python 3\.12 or newer"):
+            exec(f"from futures_c import {name}")
+    with pytest.raises(ImportError, match=r"needs Python 3\.12 or newer"):
         importlib.import_module("futures_c.interpreter")
+    with pytest.raises(ImportError, match=r"needs Python 3\.12 or newer"):
+        exec("from futures_c import interpreter")
     assert "futures_c.interpreter" not in sys.modules
 
 
 @needs_interpreters
-def test_the_interpreter_pool_is_ours_and_the_standard_one():
+def test_the_interpreter_pool_is_a_thread_pool():
     ours = futures_c.InterpreterPoolExecutor
     assert issubclass(ours, futures_c.ThreadPoolExecutor)
+    assert ours.BROKEN is futures_c.BrokenInterpreterPool
+    assert issubclass(futures_c.BrokenInterpreterPool, futures_c.BrokenThreadPool)
+    assert futures_c.interpreter.InterpreterPoolExecutor is ours
+    assert futures_c.BrokenInterpreterPool.__name__ == "BrokenInterpreterPool"
+
+
+@needs_standard_ones
+def test_the_interpreter_pool_is_ours_and_the_standard_one():
+    ours = futures_c.InterpreterPoolExecutor
     assert issubclass(ours, concurrent.futures.InterpreterPoolExecutor)
     interpreter = importlib.import_module("concurrent.futures.interpreter")
-    assert ours.BROKEN is interpreter.BrokenInterpreterPool
     assert futures_c.BrokenInterpreterPool is interpreter.BrokenInterpreterPool
-    names = [name for name in dir(interpreter) if not name.startswith("__")]
     module = importlib.import_module("futures_c.interpreter")
+    assert issubclass(module.WorkerContext, interpreter.WorkerContext)
+    names = [name for name in dir(interpreter) if not name.startswith("__")]
     assert [name for name in names if not hasattr(module, name)] == []

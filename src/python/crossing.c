@@ -1,0 +1,290 @@
+/* crossing.c - see crossing.h. */
+#include "python/crossing.h"
+
+#include <stddef.h>
+#include <string.h>
+
+/* Pickle's protocol, as in pickling.c. */
+#define PROTOCOL 5
+
+/* --- messages ------------------------------------------------------------ */
+
+void
+fc_crossing_init(fc_crossing *m)
+{
+    memset(m, 0, offsetof(fc_crossing, plain));
+    fc_outgoing_init(&m->plain);
+    m->gathered = NULL;
+    m->pickle = m->kept = NULL;
+}
+
+void
+fc_crossing_clear(fc_crossing *m)
+{
+    fc_outgoing_clear(&m->plain);
+    PyMem_RawFree(m->gathered);
+    m->gathered = NULL;
+    Py_CLEAR(m->pickle);
+    Py_CLEAR(m->kept);
+}
+
+int
+fc_crossing_put_plain(fc_crossing *m, PyObject *value)
+{
+    int put = fc_value_put(&m->plain, value);
+    if (put <= 0) {
+        return put;
+    }
+    m->kind = FC_CROSSING_PLAIN;
+    m->size = fc_outgoing_size(&m->plain);
+    m->bytes = m->plain.bytes;
+    if (m->plain.count > 0) {
+        unsigned count;
+        const struct fc_part *parts = fc_outgoing_parts(&m->plain, &count);
+        m->gathered = parts != NULL ? PyMem_RawMalloc(m->size) : NULL;
+        if (m->gathered == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        fc_parts_gather(parts, count, m->gathered);
+        m->bytes = m->gathered;
+        /* The other side frees what is left, and that is no object. */
+        fc_outgoing_cut(&m->plain, 0, 0);
+    }
+    return 1;
+}
+
+/* A text, which is its characters in UTF-8; what cannot be is left empty. */
+static void
+put_text(fc_crossing *m, enum fc_crossing_kind kind, PyObject *text)
+{
+    Py_ssize_t size = 0;
+    const char *bytes =
+        text != NULL ? PyUnicode_AsUTF8AndSize(text, &size) : NULL;
+    if (bytes == NULL) {
+        PyErr_Clear();
+        size = 0;
+    }
+    m->kind = kind;
+    Py_XSETREF(m->pickle, Py_XNewRef(text));
+    m->bytes = (const unsigned char *)bytes;
+    m->size = (size_t)size;
+}
+
+void
+fc_crossing_put_error(fc_crossing *m, enum fc_crossing_kind kind)
+{
+    PyObject *exception = fc_exception_take();
+    PyObject *text = PyUnicode_FromFormat(
+        "%s: %S", Py_TYPE(exception)->tp_name, exception);
+    if (text == NULL) {
+        PyErr_Clear();
+        text = PyUnicode_FromString(Py_TYPE(exception)->tp_name);
+    }
+    put_text(m, kind, text);
+    PyErr_Clear();
+    Py_XDECREF(text);
+    Py_DECREF(exception);
+}
+
+PyObject *
+fc_crossing_view(const fc_crossing *m)
+{
+    return PyMemoryView_FromMemory((char *)(uintptr_t)m->bytes,
+                                   (Py_ssize_t)m->size, PyBUF_READ);
+}
+
+/* --- pickles ------------------------------------------------------------- */
+
+void
+fc_crossing_tools_clear(fc_crossing_tools *side)
+{
+    Py_CLEAR(side->dumps);
+    Py_CLEAR(side->loads);
+    Py_CLEAR(side->protocol);
+    Py_CLEAR(side->crossing);
+}
+
+static int
+prepare(fc_crossing_tools *side)
+{
+    if (side->loads != NULL) {
+        return 0;
+    }
+    /* Not "pickle", which takes as long to import as all else together. */
+    PyObject *module = PyImport_ImportModule("_pickle");
+    if (module == NULL) {
+        return -1;
+    }
+    Py_XSETREF(side->protocol, PyLong_FromLong(PROTOCOL));
+    Py_XSETREF(side->dumps, PyObject_GetAttrString(module, "dumps"));
+    if (side->protocol != NULL && side->dumps != NULL) {
+        /* Last: the others are there when this is. */
+        side->loads = PyObject_GetAttrString(module, "loads");
+    }
+    Py_DECREF(module);
+    return side->loads != NULL ? 0 : -1;
+}
+
+/* Import _crossing where the package may not be on sys.path. */
+static PyObject *
+import_from(const char *home)
+{
+    PyObject *module = PyImport_ImportModule("futures_c._crossing");
+    if (module != NULL || home == NULL
+        || !PyErr_ExceptionMatches(PyExc_ModuleNotFoundError)) {
+        return module;
+    }
+    PyErr_Clear();
+    PyObject *path = PySys_GetObject("path"); /* borrowed */
+    PyObject *entry = PyUnicode_DecodeFSDefault(home);
+    if (entry != NULL && path != NULL && PyList_Check(path)
+        && PyList_Append(path, entry) == 0) {
+        module = PyImport_ImportModule("futures_c._crossing");
+    }
+    else if (entry != NULL && !PyErr_Occurred()) {
+        PyErr_SetString(PyExc_RuntimeError, "lost sys.path");
+    }
+    Py_XDECREF(entry);
+    return module;
+}
+
+static int
+load_crossing(fc_crossing_tools *side)
+{
+    if (side->crossing != NULL) {
+        return 0;
+    }
+    PyObject *module = import_from(side->home);
+    if (module != NULL && side->home != NULL) {
+        PyObject *settled = PyObject_CallMethod(module, "settle", NULL);
+        if (settled == NULL) {
+            Py_CLEAR(module);
+        }
+        Py_XDECREF(settled);
+    }
+    side->crossing = module;
+    return module != NULL ? 0 : -1;
+}
+
+PyObject *
+fc_crossing_call(fc_crossing_tools *side, const char *name, PyObject *object)
+{
+    if (load_crossing(side) < 0) {
+        return NULL;
+    }
+    PyObject *function = PyObject_GetAttrString(side->crossing, name);
+    PyObject *result =
+        function != NULL ? PyObject_CallOneArg(function, object) : NULL;
+    Py_XDECREF(function);
+    return result;
+}
+
+/* Whether a pickle may refer to the main script, which has another name
+ * there. */
+static bool
+mentions_main(PyObject *pickle)
+{
+    static const char name[] = "__main__";
+    size_t length = sizeof(name) - 1;
+    const char *at = PyBytes_AS_STRING(pickle);
+    const char *end = at + PyBytes_GET_SIZE(pickle);
+    while ((size_t)(end - at) >= length) {
+        at = memchr(at, '_', (size_t)(end - at) - (length - 1));
+        if (at == NULL) {
+            return false;
+        }
+        if (memcmp(at, name, length) == 0) {
+            return true;
+        }
+        at++;
+    }
+    return false;
+}
+
+int
+fc_crossing_put_bytes(fc_crossing *m, enum fc_crossing_kind kind,
+                      PyObject *bytes)
+{
+    if (!PyBytes_CheckExact(bytes)) {
+        PyErr_SetString(PyExc_TypeError, "a pickle is bytes");
+        return -1;
+    }
+    m->kind = kind;
+    Py_XSETREF(m->pickle, Py_NewRef(bytes));
+    m->bytes = (const unsigned char *)PyBytes_AS_STRING(bytes);
+    m->size = (size_t)PyBytes_GET_SIZE(bytes);
+    return 0;
+}
+
+int
+fc_crossing_put_packed(fc_crossing *m, fc_crossing_tools *side,
+                       const char *pack, PyObject *object)
+{
+    PyObject *packed = fc_crossing_call(side, pack, object);
+    int status = -1;
+    if (packed != NULL && PyTuple_CheckExact(packed)
+        && PyTuple_GET_SIZE(packed) == 2) {
+        status = fc_crossing_put_bytes(m, FC_CROSSING_PACKED,
+                                   PyTuple_GET_ITEM(packed, 0));
+        Py_XSETREF(m->kept, Py_NewRef(PyTuple_GET_ITEM(packed, 1)));
+    }
+    else if (packed != NULL) {
+        PyErr_SetString(PyExc_TypeError, "this is no pack");
+    }
+    Py_XDECREF(packed);
+    return status;
+}
+
+int
+fc_crossing_put_object(fc_crossing *m, fc_crossing_tools *side,
+                       PyObject *object)
+{
+    if (prepare(side) < 0) {
+        return -1;
+    }
+    PyObject *pickle = PyObject_CallFunctionObjArgs(
+        side->dumps, object, side->protocol, NULL);
+    if (pickle != NULL && !mentions_main(pickle)) {
+        int status = fc_crossing_put_bytes(m, FC_CROSSING_PICKLE, pickle);
+        Py_DECREF(pickle);
+        return status;
+    }
+    if (pickle == NULL && !PyErr_ExceptionMatches(PyExc_Exception)) {
+        return -1;
+    }
+    Py_XDECREF(pickle);
+    PyErr_Clear();
+    return fc_crossing_put_packed(m, side, "pack", object);
+}
+
+PyObject *
+fc_crossing_get_object(const fc_crossing *m, fc_crossing_tools *side)
+{
+    if (m->kind == FC_CROSSING_PLAIN) {
+        fc_incoming in = {m->bytes, m->bytes, m->bytes + m->size};
+        return fc_value_get(&in);
+    }
+    if (prepare(side) < 0) {
+        return NULL;
+    }
+    PyObject *view = fc_crossing_view(m);
+    if (view == NULL) {
+        return NULL;
+    }
+    PyObject *object = m->kind == FC_CROSSING_PICKLE
+                           ? PyObject_CallOneArg(side->loads, view)
+                           : fc_crossing_call(side, "unpack", view);
+    PyObject *raised = object == NULL ? fc_exception_take() : NULL;
+    /* Nobody looks there any more, whoever has got hold of it. */
+    PyObject *none = PyObject_CallMethod(view, "release", NULL);
+    if (none == NULL) {
+        PyErr_Clear();
+    }
+    Py_XDECREF(none);
+    Py_DECREF(view);
+    if (raised != NULL) {
+        fc_exception_restore(raised);
+    }
+    return object;
+}

@@ -1,0 +1,85 @@
+/* crossing.h - a message from one interpreter to another, within one thread.
+ *
+ * Plain values and pickles are written here, in C.  What they cannot do goes
+ * through futures_c/_crossing.py, on both sides: what is defined in the main
+ * script, functions without a name, what only the interpreter knows to share,
+ * and exceptions.
+ *
+ * One side puts an object into a message, the other one gets it, and the first
+ * one clears the message, for the objects in it are its own.  What is left then
+ * is memory of the raw allocator, which belongs to nobody.
+ */
+#ifndef FC_CROSSING_H
+#define FC_CROSSING_H
+
+#include "python/outgoing.h"
+#include "python/values.h"
+
+/* What a message is. */
+enum fc_crossing_kind {
+    FC_CROSSING_PLAIN,      /* a value */
+    FC_CROSSING_PICKLE,     /* a pickle that the standard functions read */
+    FC_CROSSING_PACKED,     /* one that _crossing.unpack() reads */
+    /* and, of replies: */
+    FC_CROSSING_RAISED,     /* what _crossing.revive() makes an exception of */
+    FC_CROSSING_UNREADABLE, /* the call; a text says why */
+    FC_CROSSING_UNSENDABLE, /* the result; likewise */
+};
+
+typedef struct {
+    enum fc_crossing_kind kind;
+    uint32_t number;         /* of the function; 0: it has none */
+    bool with_function;      /* the pickle is (fn, args, kwargs) */
+    const unsigned char *bytes;
+    size_t size;
+    /* Of the side that has made it: */
+    fc_outgoing plain;
+    unsigned char *gathered; /* or NULL */
+    PyObject *pickle;        /* or NULL */
+    PyObject *kept;          /* what has to live until it is read, or NULL */
+} fc_crossing;
+
+/* What is used of pickle and of _crossing on one side; looked up on first use.
+ * `home`, of the other side alone: the directory that the package is in,
+ * in case that what the program has done to sys.path is not done there. */
+typedef struct {
+    PyObject *dumps, *loads, *protocol, *crossing;
+    const char *home;
+} fc_crossing_tools;
+
+void fc_crossing_tools_clear(fc_crossing_tools *side);
+
+/* Call a function of _crossing: a new reference, or NULL with an exception. */
+PyObject *fc_crossing_call(fc_crossing_tools *side, const char *name,
+                           PyObject *object);
+
+void fc_crossing_init(fc_crossing *m);
+void fc_crossing_clear(fc_crossing *m);
+
+/* Put a plain value.  1; 0: it is not plain; -1 with an exception. */
+int fc_crossing_put_plain(fc_crossing *m, PyObject *value);
+
+/* Put any object by pickle, or else by _crossing.pack(). */
+int fc_crossing_put_object(fc_crossing *m, fc_crossing_tools *side,
+                           PyObject *object);
+
+/* Put what `pack` of _crossing makes of an object: a pickle, and what has to
+ * live until it is read. */
+int fc_crossing_put_packed(fc_crossing *m, fc_crossing_tools *side,
+                           const char *pack, PyObject *object);
+
+int fc_crossing_put_bytes(fc_crossing *m, enum fc_crossing_kind kind,
+                          PyObject *bytes);
+
+/* Put the current exception as a text: what a traceback ends with. */
+void fc_crossing_put_error(fc_crossing *m, enum fc_crossing_kind kind);
+
+/* Get a plain value, a pickle or a pack: a new reference, or NULL with an
+ * exception. */
+PyObject *fc_crossing_get_object(const fc_crossing *m,
+                                 fc_crossing_tools *side);
+
+/* The bytes as a memoryview, which is not to outlive them. */
+PyObject *fc_crossing_view(const fc_crossing *m);
+
+#endif /* FC_CROSSING_H */

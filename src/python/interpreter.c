@@ -1,0 +1,575 @@
+/* interpreter.c - a call in another interpreter, and its result.
+ *
+ * One Interpreter belongs to one worker thread, which makes it, runs every
+ * call in it and ends it, and has a thread state on either side.  A call goes
+ *
+ *     here   write the call: a number for a function that went over
+ *            before, plain values as they are, the rest pickled
+ *     there  read it, call, write the result
+ *     here   read that
+ *
+ * and the thread has one GIL at a time: while it is there, others run here.
+ * No object is ever seen from both sides, but bytes are: what a side has
+ * pickled is read by the other one where it is, and let go of by the side
+ * that has made it.
+ *
+ * The order of events is that of the standard pool: what is submitted is
+ * looked at when its turn comes.
+ */
+#include "python/crossing.h"
+#include "python/gil.h"
+
+#include "port/port.h"
+
+#include <string.h>
+
+/* Functions that one interpreter remembers, at most. */
+#define FUNCTIONS_MAX 4096
+
+/* A result's pickle of more bytes than this is let go of at once, which takes
+ * another change of sides; else with the next call. */
+#define KEEP_MAX 65536
+
+typedef struct {
+    PyObject_HEAD
+    PyThreadState *inside;   /* NULL before enter() and after leave() */
+    unsigned long thread;    /* whose that is */
+    uint32_t generation;     /* of the process that it is in */
+    bool inside_now;         /* a call runs */
+    PyObject *numbers;       /* functions that went over: their numbers */
+    PyObject *home;          /* bytes; there.home is in it */
+    fc_crossing_tools here;
+    /* Objects of the other side. */
+    fc_crossing_tools there;
+    PyObject **functions;    /* by number - 1 */
+    uint32_t known, room;
+    PyObject *last[2];       /* pickle and `kept` of the last result */
+} InterpreterObject;
+
+/* --- here: the call ------------------------------------------------------ */
+
+/* Whether a function is the same thing for as long as it has its name, so that
+ * it may be remembered. */
+static bool
+has_lasting_name(PyObject *fn)
+{
+    if (PyFunction_Check(fn)) {
+        /* Neither a lambda nor local to another function. */
+        PyObject *name = ((PyFunctionObject *)fn)->func_qualname;
+        return PyUnicode_Check(name)
+               && PyUnicode_FindChar(name, '<', 0,
+                                     PyUnicode_GET_LENGTH(name), 1) == -1;
+    }
+    if (PyCFunction_CheckExact(fn)) {
+        PyObject *self = PyCFunction_GET_SELF(fn);
+        return self == NULL || PyModule_Check(self);
+    }
+    return false;
+}
+
+/* The number of a function that went over before, or 0; -1 with an
+ * exception. */
+static int64_t
+number_of(InterpreterObject *self, PyObject *fn)
+{
+    if (!has_lasting_name(fn)) {
+        return 0;
+    }
+    PyObject *number = fc_dict_get(self->numbers, fn);
+    if (number == NULL) {
+        return PyErr_Occurred() ? -1 : 0;
+    }
+    long value = PyLong_AsLong(number);
+    Py_DECREF(number);
+    return value;
+}
+
+/* *whole: what is pickled, (args, kwargs) or the task; NULL: nothing is. */
+static int
+put_call(InterpreterObject *self, fc_crossing *call, PyObject *task,
+         PyObject **whole)
+{
+    *whole = NULL;
+    if (!PyTuple_Check(task) || PyTuple_GET_SIZE(task) != 3
+        || !PyTuple_CheckExact(PyTuple_GET_ITEM(task, 1))
+        || !PyDict_CheckExact(PyTuple_GET_ITEM(task, 2))) {
+        PyErr_SetString(PyExc_TypeError,
+                        "a task is a tuple (fn, args, kwargs)");
+        return -1;
+    }
+    PyObject *fn = PyTuple_GET_ITEM(task, 0);
+    PyObject *args = PyTuple_GET_ITEM(task, 1);
+    PyObject *kwargs = PyTuple_GET_ITEM(task, 2);
+    int64_t number = number_of(self, fn);
+    if (number < 0) {
+        return -1;
+    }
+    call->number = (uint32_t)number;
+    if (number > 0 && PyDict_GET_SIZE(kwargs) == 0) {
+        int put = fc_crossing_put_plain(call, args);
+        if (put != 0) {
+            return put;
+        }
+    }
+    call->with_function = number == 0;
+    if (number == 0 && self->known < FUNCTIONS_MAX && has_lasting_name(fn)) {
+        call->number = self->known + 1;
+    }
+    *whole = number == 0 ? Py_NewRef(task) : PyTuple_Pack(2, args, kwargs);
+    return *whole == NULL
+               ? -1 : fc_crossing_put_object(call, &self->here, *whole);
+}
+
+/* What could not be read there, with the code of functions in place of their
+ * names: their module may be one that cannot be imported there.  1; 0: that
+ * makes no difference; -1 with an exception. */
+static int
+put_call_again(InterpreterObject *self, fc_crossing *call, PyObject *whole)
+{
+    int status = fc_crossing_put_packed(call, &self->here, "pack_code", whole);
+    return status < 0 ? -1 : call->size > 0;
+}
+
+/* --- there --------------------------------------------------------------- */
+
+/* Keep a function by the number that the other side has given it. */
+static int
+remember(InterpreterObject *self, uint32_t number, PyObject *fn)
+{
+    if (number > self->room) {
+        uint32_t room = self->room > 0 ? 2 * self->room : 16;
+        PyObject **grown = PyMem_RawRealloc(self->functions,
+                                            room * sizeof(PyObject *));
+        if (grown == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        self->functions = grown;
+        self->room = room;
+    }
+    self->functions[number - 1] = Py_NewRef(fn);
+    self->known = number;
+    return 0;
+}
+
+static int
+take_call(InterpreterObject *self, const fc_crossing *call, PyObject **fn,
+          PyObject **args, PyObject **kwargs)
+{
+    *fn = *args = *kwargs = NULL;
+    PyObject *read = fc_crossing_get_object(call, &self->there);
+    if (read == NULL) {
+        return -1;
+    }
+    if (call->kind == FC_CROSSING_PLAIN) {
+        *fn = Py_NewRef(self->functions[call->number - 1]);
+        *args = read;
+        return 0;
+    }
+    Py_ssize_t count = call->with_function ? 3 : 2;
+    if (!PyTuple_CheckExact(read) || PyTuple_GET_SIZE(read) != count
+        || !PyTuple_CheckExact(PyTuple_GET_ITEM(read, count - 2))
+        || !PyDict_CheckExact(PyTuple_GET_ITEM(read, count - 1))) {
+        Py_DECREF(read);
+        PyErr_SetString(PyExc_TypeError, "this is no call");
+        return -1;
+    }
+    *fn = Py_NewRef(call->with_function
+                        ? PyTuple_GET_ITEM(read, 0)
+                        : self->functions[call->number - 1]);
+    *args = Py_NewRef(PyTuple_GET_ITEM(read, count - 2));
+    *kwargs = Py_NewRef(PyTuple_GET_ITEM(read, count - 1));
+    Py_DECREF(read);
+    if (call->with_function && call->number > 0
+        && remember(self, call->number, *fn) < 0) {
+        Py_CLEAR(*fn);
+        Py_CLEAR(*args);
+        Py_CLEAR(*kwargs);
+        return -1;
+    }
+    return 0;
+}
+
+/* In a context of its own: each call of the standard pool has a thread state of
+ * its own, so what one sets the next one does not see. */
+static PyObject *
+call_afresh(PyObject *fn, PyObject *args, PyObject *kwargs)
+{
+    PyObject *context = PyContext_New();
+    if (context == NULL || PyContext_Enter(context) < 0) {
+        Py_XDECREF(context);
+        return NULL;
+    }
+    PyObject *result = PyObject_Call(fn, args, kwargs);
+    PyObject *raised = result == NULL ? fc_exception_take() : NULL;
+    if (PyContext_Exit(context) < 0) {
+        PyErr_WriteUnraisable(context);
+    }
+    Py_DECREF(context);
+    if (raised != NULL) {
+        fc_exception_restore(raised);
+    }
+    return result;
+}
+
+static void
+put_result(InterpreterObject *self, fc_crossing *reply, PyObject *result)
+{
+    int put = fc_crossing_put_plain(reply, result);
+    if (put == 0) {
+        put = fc_crossing_put_object(reply, &self->there, result) < 0 ? -1 : 1;
+    }
+    if (put < 0) {
+        fc_crossing_put_error(reply, FC_CROSSING_UNSENDABLE);
+    }
+}
+
+static void
+put_exception(InterpreterObject *self, fc_crossing *reply)
+{
+    PyObject *exception = fc_exception_take();
+    PyObject *described =
+        fc_crossing_call(&self->there, "describe", exception);
+    if (described == NULL
+        || fc_crossing_put_bytes(reply, FC_CROSSING_RAISED, described) < 0) {
+        fc_crossing_put_error(reply, FC_CROSSING_UNSENDABLE);
+    }
+    Py_XDECREF(described);
+    Py_DECREF(exception);
+}
+
+static void
+answer(InterpreterObject *self, const fc_crossing *call, fc_crossing *reply)
+{
+    PyObject *fn, *args, *kwargs;
+    Py_CLEAR(self->last[0]);
+    Py_CLEAR(self->last[1]);
+    if (take_call(self, call, &fn, &args, &kwargs) < 0) {
+        fc_crossing_put_error(reply, FC_CROSSING_UNREADABLE);
+    }
+    else {
+        PyObject *result = call_afresh(fn, args, kwargs);
+        Py_DECREF(fn);
+        Py_DECREF(args);
+        Py_XDECREF(kwargs);
+        if (result != NULL) {
+            put_result(self, reply, result);
+            Py_DECREF(result);
+        }
+        else {
+            put_exception(self, reply);
+        }
+    }
+    /* Read from here, let go of there, by the next call. */
+    self->last[0] = reply->pickle;
+    self->last[1] = reply->kept;
+    reply->pickle = reply->kept = NULL;
+}
+
+/* --- from here to there and back ----------------------------------------- */
+
+static PyThreadState *
+go_there(fc_state *st, InterpreterObject *self)
+{
+    PyThreadState *outside = fc_gil_release(st);
+    PyEval_RestoreThread(self->inside);
+    return outside;
+}
+
+static void
+come_back(PyThreadState *outside)
+{
+    (void)PyEval_SaveThread();
+    PyEval_RestoreThread(outside);
+}
+
+/* What the result is: a new reference, or NULL with the call's exception. */
+static PyObject *
+read_reply(InterpreterObject *self, const fc_crossing *reply)
+{
+    PyObject *text = NULL, *exception = NULL;
+    if (reply->kind <= FC_CROSSING_PACKED) {
+        PyObject *result = fc_crossing_get_object(reply, &self->here);
+        if (result != NULL) {
+            return result;
+        }
+        PyObject *why = fc_exception_take();
+        exception = fc_crossing_call(&self->here, "spoiled", why);
+        Py_DECREF(why);
+    }
+    else if (reply->kind == FC_CROSSING_RAISED) {
+        PyObject *view = fc_crossing_view(reply);
+        if (view != NULL) {
+            exception = fc_crossing_call(&self->here, "revive", view);
+            Py_DECREF(view);
+        }
+    }
+    else if ((text = PyUnicode_DecodeUTF8((const char *)reply->bytes,
+                                          (Py_ssize_t)reply->size,
+                                          "replace")) != NULL) {
+        exception = fc_crossing_call(
+            &self->here,
+            reply->kind == FC_CROSSING_UNREADABLE ? "unreadable" : "unsendable",
+            text);
+        Py_DECREF(text);
+    }
+    if (exception != NULL && !PyExceptionInstance_Check(exception)) {
+        Py_CLEAR(exception);
+        PyErr_SetString(PyExc_TypeError, "this is no exception");
+    }
+    if (exception != NULL) {
+        fc_exception_restore(exception);
+    }
+    return NULL;
+}
+
+static int
+check_usable(InterpreterObject *self)
+{
+    if (self->inside == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "there is no interpreter");
+    }
+    else if (self->generation != fc_fork_generation()) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "the interpreter belongs to the parent process");
+    }
+    else if (self->thread != PyThread_get_thread_ident()) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "the interpreter belongs to another thread");
+    }
+    else if (self->inside_now) {
+        PyErr_SetString(PyExc_RuntimeError, "the interpreter is running");
+    }
+    else {
+        return 0;
+    }
+    return -1;
+}
+
+static PyObject *
+interpreter_run(PyObject *op, PyObject *task)
+{
+    InterpreterObject *self = (InterpreterObject *)op;
+    fc_state *st = fc_state_of(op);
+    if (check_usable(self) < 0) {
+        return NULL;
+    }
+    fc_crossing call, reply;
+    fc_crossing_init(&call);
+    fc_crossing_init(&reply);
+    PyObject *result = NULL, *whole;
+    PyThreadState *outside;
+    uint32_t known = self->known;
+    /* Reducers may run, but they are not to come back here. */
+    self->inside_now = true;
+    if (put_call(self, &call, task, &whole) < 0) {
+        PyObject *why = fc_exception_take();
+        PyObject *pair = PyTuple_Pack(2, task, why);
+        PyObject *refusal =
+            pair != NULL ? fc_crossing_call(&self->here, "refuse", pair) : NULL;
+        Py_XDECREF(pair);
+        Py_DECREF(why);
+        if (refusal != NULL) {
+            fc_exception_restore(refusal);
+        }
+        goto done;
+    }
+    outside = go_there(st, self);
+    answer(self, &call, &reply);
+    come_back(outside);
+    if (reply.kind == FC_CROSSING_UNREADABLE && whole != NULL) {
+        int again = put_call_again(self, &call, whole);
+        if (again < 0) {
+            goto done;
+        }
+        if (again > 0) {
+            fc_crossing_clear(&reply);
+            outside = go_there(st, self);
+            answer(self, &call, &reply);
+            come_back(outside);
+        }
+    }
+    if (self->known > known) {
+        PyObject *number = PyLong_FromLong(self->known);
+        if (number == NULL
+            || PyDict_SetItem(self->numbers, PyTuple_GET_ITEM(task, 0),
+                              number) < 0) {
+            /* Then it goes by its name the next time, too. */
+            PyErr_Clear();
+        }
+        Py_XDECREF(number);
+    }
+    result = read_reply(self, &reply);
+    if (reply.kind != FC_CROSSING_PLAIN && reply.size > KEEP_MAX) {
+        PyObject *raised = result == NULL ? fc_exception_take() : NULL;
+        outside = go_there(st, self);
+        Py_CLEAR(self->last[0]);
+        Py_CLEAR(self->last[1]);
+        come_back(outside);
+        if (raised != NULL) {
+            fc_exception_restore(raised);
+        }
+    }
+done:
+    self->inside_now = false;
+    Py_XDECREF(whole);
+    /* Of which nothing is left but memory, that of the raw allocator. */
+    fc_crossing_clear(&reply);
+    fc_crossing_clear(&call);
+    return result;
+}
+
+/* --- its beginning and its end ------------------------------------------- */
+
+/* End the interpreter, with everything in it. */
+static void
+interpreter_end(fc_state *st, InterpreterObject *self)
+{
+    PyThreadState *inside = self->inside;
+    if (inside == NULL) {
+        return;
+    }
+    self->inside = NULL;
+    if (self->generation != fc_fork_generation()) {
+        /* It stayed in the parent. */
+        memset(&self->there, 0, sizeof(self->there));
+        return;
+    }
+    PyThreadState *outside = fc_gil_release(st);
+    PyEval_RestoreThread(inside);
+    Py_CLEAR(self->last[0]);
+    Py_CLEAR(self->last[1]);
+    for (uint32_t i = 0; i < self->known; i++) {
+        Py_CLEAR(self->functions[i]);
+    }
+    self->known = 0;
+    fc_crossing_tools_clear(&self->there);
+    Py_EndInterpreter(inside);
+    PyEval_RestoreThread(outside);
+}
+
+static PyObject *
+interpreter_enter(PyObject *op, PyObject *home)
+{
+    InterpreterObject *self = (InterpreterObject *)op;
+    if (self->inside != NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "there is an interpreter already");
+        return NULL;
+    }
+    PyObject *path;
+    if (!PyUnicode_FSConverter(home, &path)) {
+        return NULL;
+    }
+    Py_XSETREF(self->home, path);
+    Py_XSETREF(self->numbers, PyDict_New());
+    if (self->numbers == NULL) {
+        return NULL;
+    }
+    PyThreadState *outside = PyThreadState_Get();
+    PyThreadState *inside = NULL;
+    const char *trouble = fc_interpreter_new(&inside);
+    if (trouble != NULL) {
+        PyErr_SetString(PyExc_RuntimeError, trouble);
+        return NULL;
+    }
+    self->inside = inside;
+    self->thread = PyThread_get_thread_ident();
+    self->generation = fc_fork_generation();
+    self->there.home = PyBytes_AS_STRING(path);
+    come_back(outside);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+interpreter_leave(PyObject *op, PyObject *Py_UNUSED(ignored))
+{
+    InterpreterObject *self = (InterpreterObject *)op;
+    if (self->inside != NULL) {
+        if (self->generation == fc_fork_generation()
+            && check_usable(self) < 0) {
+            return NULL;
+        }
+        interpreter_end(fc_state_of(op), self);
+    }
+    Py_CLEAR(self->numbers);
+    Py_RETURN_NONE;
+}
+
+/* --- the type ------------------------------------------------------------ */
+
+static int
+interpreter_tp_traverse(PyObject *op, visitproc visit, void *arg)
+{
+    InterpreterObject *self = (InterpreterObject *)op;
+    Py_VISIT(Py_TYPE(op));
+    Py_VISIT(self->numbers);
+    Py_VISIT(self->here.crossing);
+    return 0;
+}
+
+static int
+interpreter_tp_clear(PyObject *op)
+{
+    InterpreterObject *self = (InterpreterObject *)op;
+    Py_CLEAR(self->numbers);
+    return 0;
+}
+
+static void
+interpreter_tp_dealloc(PyObject *op)
+{
+    InterpreterObject *self = (InterpreterObject *)op;
+    PyTypeObject *type = Py_TYPE(op);
+    PyObject_GC_UnTrack(op);
+    /* One that leave() has not ended, its thread never came so far: it stays,
+     * for no other thread may end it. */
+    PyMem_RawFree(self->functions);
+    Py_CLEAR(self->numbers);
+    Py_CLEAR(self->home);
+    fc_crossing_tools_clear(&self->here);
+    type->tp_free(op);
+    Py_DECREF(type);
+}
+
+static PyMethodDef interpreter_methods[] = {
+    {"_enter", interpreter_enter, METH_O,
+     "_enter($self, home, /)\n--\n\n"
+     "Make an interpreter with a GIL of its own, for this thread.  home is\n"
+     "the directory that the package futures_c is in."},
+    {"run", interpreter_run, METH_O,
+     "run($self, task, /)\n--\n\n"
+     "Call a task, (fn, args, kwargs), in the interpreter; return or raise\n"
+     "what it returns or raises.  In the thread that has entered."},
+    {"_leave", interpreter_leave, METH_NOARGS,
+     "_leave($self, /)\n--\n\n"
+     "End the interpreter.  In the thread that has entered."},
+    {NULL, NULL, 0, NULL},
+};
+
+PyDoc_STRVAR(interpreter_doc,
+"The native half of futures_c.interpreter.WorkerContext; not for direct use.");
+
+static PyType_Slot interpreter_slots[] = {
+    {Py_tp_doc, (void *)interpreter_doc},
+    {Py_tp_dealloc, interpreter_tp_dealloc},
+    {Py_tp_traverse, interpreter_tp_traverse},
+    {Py_tp_clear, interpreter_tp_clear},
+    {Py_tp_methods, interpreter_methods},
+    {0, NULL},
+};
+
+static PyType_Spec interpreter_spec = {
+    .name = "futures_c._native.Interpreter",
+    .basicsize = sizeof(InterpreterObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .slots = interpreter_slots,
+};
+
+int
+fc_interpreter_init(PyObject *module, fc_state *st)
+{
+    st->interpreter_type = (PyTypeObject *)PyType_FromModuleAndSpec(
+        module, &interpreter_spec, NULL);
+    return st->interpreter_type == NULL
+           ? -1 : PyModule_AddType(module, st->interpreter_type);
+}
