@@ -6,6 +6,7 @@ Every public name of the running version's ``concurrent.futures`` is here,
 together with `BrokenThreadPool`, `BrokenProcessPool` and, from Python 3.12 on,
 `InterpreterPoolExecutor` and `BrokenInterpreterPool`.  Exceptions, constants and
 `Executor` are the standard objects; `Future` and the executors are subclasses
+of the standard ones.  `install`, `uninstall` and `status` put them in the place
 of the standard ones.
 
 Everything is loaded when it is first asked for: a worker process, which

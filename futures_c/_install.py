@@ -68,6 +68,8 @@ class Status:
         standard: what is not, by its qualified name, each with the reason.
         modules: the modules whose own copies were replaced, sorted.
 
+    Since 0.1.
+
     """
 
     def __init__(
@@ -494,7 +496,13 @@ def uninstall() -> None:
 def status() -> Status:
     """Say what of ``concurrent.futures`` is native in this process, and what not.
 
+    Any thread may call it.
+
+    Returns:
+        A Status; print it to see all of it.
+
     Since 0.1.
+
     """
     with _lock:
         native: list[str] = []

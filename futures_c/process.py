@@ -398,6 +398,8 @@ class ProcessPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
             Exception: what a call raised, when its result is asked for.
             ValueError: *chunksize* or *buffersize* is not positive.
             TypeError: *buffersize* is no int.
+            RuntimeError: after shutdown().
+            BrokenProcessPool: a worker has died.
 
         Since 0.1; *buffersize* on every version.
 
