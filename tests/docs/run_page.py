@@ -91,7 +91,8 @@ def main() -> None:
         elif ">>>" in block.text:
             ran += run_doctest(block.text, block.line, page, space)
         else:
-            code = compile("\n" * block.line + block.text, str(page), "exec")
+            source = "\n" * block.line + block.text
+            code = compile(source, str(page), "exec", dont_inherit=True)
             exec(code, space)
             ran += 1
     print("examples:", ran, *sorted(wanted))
