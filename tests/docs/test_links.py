@@ -13,7 +13,12 @@ OUTSIDE = re.compile(
     r"|github\.com/python/cpython/)"
 )
 
-FILES = [*pages.all_pages(), pages.ROOT / "CHANGELOG.md"]
+FILES = [
+    *pages.all_pages(),
+    pages.ROOT / "CHANGELOG.md",
+    *sorted(pages.ROOT.glob("src/*/README.md")),
+    *sorted(pages.ROOT.glob("benchmarks/**/*.md")),
+]
 
 
 @pytest.mark.parametrize("page", FILES, ids=pages.label)
