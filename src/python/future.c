@@ -630,7 +630,7 @@ PyDoc_STRVAR(future_doc,
 "and texts.  Executors make it; call it yourself only in tests or to write\n"
 "an executor.  Methods and behaviour are those of CPython's documentation\n"
 "of the class on the running version; _get_snapshot() is there on every\n"
-"version.  Since 0.1.");
+"version, and coroutines of asyncio can await it.  Since 0.1.");
 
 PyDoc_STRVAR(result_doc,
 "result($self, /, timeout=None)\n--\n\n"

@@ -65,7 +65,8 @@ PyDoc_STRVAR(as_completed_doc,
 "first next(), bounds the whole iteration: next() raises TimeoutError when\n"
 "it has passed and futures are unfinished.  next() raises TypeError when fs\n"
 "cannot be iterated over and AttributeError for what is no future.  An\n"
-"exception ends the iterator, as its method close() does.  Since 0.1.");
+"exception ends the iterator, as its method close() does.  In a coroutine\n"
+"async for yields the same.  Since 0.1.");
 
 /* _forked(): this is a child; let go of what threads that stayed in the parent
  * were using. */
