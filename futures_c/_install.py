@@ -517,7 +517,7 @@ def status() -> Status:
             elif name != "InterpreterPoolExecutor" or _has_interpreters():
                 standard[path] = _state.reason
             else:
-                standard[path] = "interpreter pools came with Python 3.14"
+                standard[path] = "it came with Python 3.14"
         if _state.installed:
             for name, keys in _copies(_state.counterparts).items():
                 for key in keys:

@@ -146,7 +146,11 @@ class InterpreterPoolExecutor(ThreadPoolExecutor, _Pool):  # type: ignore[misc, 
     def prepare_context(
         cls, initializer: Callable[..., object] | None, initargs: tuple[Any, ...]
     ) -> tuple[Callable[[], Any], Callable[..., Any]]:
-        """Return what makes a worker's context, and what makes a task for it."""
+        """Return what makes a worker's context, and what makes a task for it.
+
+        *initializer* and *initargs* are the pool's.  For subclasses that have
+        contexts of their own.  Since 0.1.
+        """
         return WorkerContext.prepare(initializer, initargs)
 
     def __init__(

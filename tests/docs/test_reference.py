@@ -124,7 +124,9 @@ def documented():
     for name in ("wait", "as_completed", "install", "uninstall", "status"):
         yield name, getattr(futures_c, name)
     yield "Status", Status
-    for name in ("Future", *POOLS):
+    for name in ("Future", *POOLS, "InterpreterPoolExecutor"):
+        if not there(name):
+            continue
         cls = getattr(futures_c, name)
         yield name, cls
         for base in cls.__mro__:
