@@ -20,8 +20,16 @@ def convert(error: BaseException, _: object = None) -> BaseException:
     """Return the exception of asyncio for one of ``concurrent.futures``.
 
     As asyncio does for futures that it wraps: for these very classes, and not
-    for what is derived from them.
+    for what is derived from them.  StopIteration would be taken for a result, or
+    refused; it becomes what it does with asyncio since 3.12.
     """
+    if isinstance(error, StopIteration):
+        other = RuntimeError(
+            "StopIteration interacts badly with generators and cannot be raised "
+            "into a Future"
+        )
+        other.__cause__ = other.__context__ = error
+        return other
     if type(error) is CancelledError:
         return asyncio.CancelledError(*error.args)
     if type(error) is InvalidStateError:

@@ -1,4 +1,5 @@
 /* await.c - `await future`, and asyncio futures that end with one of ours. */
+#include "python/awaiter.h"
 #include "python/loop.h"
 
 /* --- links ----------------------------------------------------------------------- */
@@ -141,86 +142,6 @@ fc_make_bell(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 
 /* --- awaiting ---------------------------------------------------------------------- */
 
-/* What __await__() of a future returns that is done already. */
-typedef struct {
-    PyObject_HEAD
-    PyObject *future; /* NULL: it has returned */
-} DoneObject;
-
-/* What `await` gives for it, as for an asyncio future.  NULL: it raises. */
-static PyObject *
-outcome_of(fc_state *st, DoneObject *done)
-{
-    PyObject *future = done->future;
-    done->future = NULL;
-    if (future == NULL) {
-        PyErr_SetString(PyExc_RuntimeError,
-                        "cannot reuse already awaited future");
-        return NULL;
-    }
-    PyObject *result = fc_future_result(future, NULL, 0, NULL);
-    if (result == NULL && PyErr_ExceptionMatches(st->base_error)) {
-        /* asyncio has exceptions of its own by these names. */
-        PyObject *raised = fc_exception_take();
-        PyObject *other = fc_asyncio_helper("convert", raised, Py_None);
-        Py_DECREF(raised);
-        if (other != NULL) {
-            fc_exception_restore(other);
-        }
-    }
-    Py_DECREF(future);
-    return result;
-}
-
-static PySendResult
-done_am_send(PyObject *self, PyObject *Py_UNUSED(value), PyObject **result)
-{
-    fc_state *st = fc_state_of_exact(Py_TYPE(self));
-    *result = st != NULL ? outcome_of(st, (DoneObject *)self) : NULL;
-    return *result != NULL ? PYGEN_RETURN : PYGEN_ERROR;
-}
-
-static PyObject *
-done_tp_iternext(PyObject *self)
-{
-    PyObject *result;
-    if (done_am_send(self, Py_None, &result) == PYGEN_RETURN) {
-        /* Made here: a tuple would be taken for its arguments. */
-        PyObject *stop = PyObject_CallOneArg(PyExc_StopIteration, result);
-        Py_DECREF(result);
-        if (stop != NULL) {
-            PyErr_SetObject(PyExc_StopIteration, stop);
-            Py_DECREF(stop);
-        }
-    }
-    return NULL;
-}
-
-static int
-done_tp_traverse(PyObject *self, visitproc visit, void *arg)
-{
-    Py_VISIT(Py_TYPE(self));
-    Py_VISIT(((DoneObject *)self)->future);
-    return 0;
-}
-
-static int
-done_tp_clear(PyObject *self)
-{
-    Py_CLEAR(((DoneObject *)self)->future);
-    return 0;
-}
-
-static void
-done_tp_dealloc(PyObject *self)
-{
-    PyTypeObject *type = Py_TYPE(self);
-    PyObject_GC_UnTrack(self);
-    (void)done_tp_clear(self);
-    PyObject_GC_Del(self);
-    Py_DECREF(type);
-}
-
 PyObject *
 fc_running_loop(fc_state *st)
 {
@@ -249,15 +170,11 @@ PyObject *
 fc_future_am_await(PyObject *self)
 {
     fc_state *st = fc_state_of(self);
-    if (Py_TYPE(self) == st->future_type
-        && fc_state_is_done(fc_future_state(st, (FutureObject *)self))) {
-        DoneObject *done = PyObject_GC_New(DoneObject, st->done_type);
-        if (done != NULL) {
-            done->future = Py_NewRef(self);
-            PyObject_GC_Track((PyObject *)done);
-        }
-        return (PyObject *)done;
+    if (Py_TYPE(self) == st->future_type) {
+        return fc_awaiter_new(st, self);
     }
+    /* A derived class may have methods of its own: asyncio's future asks
+     * them. */
     PyObject *loop = fc_running_loop(st);
     if (loop == Py_None) {
         PyErr_SetString(PyExc_RuntimeError, "no running event loop");
@@ -291,32 +208,12 @@ static PyType_Spec link_spec = {
     .slots = link_slots,
 };
 
-static PyType_Slot done_slots[] = {
-    {Py_tp_dealloc, done_tp_dealloc},
-    {Py_tp_traverse, done_tp_traverse},
-    {Py_tp_clear, done_tp_clear},
-    {Py_tp_iter, PyObject_SelfIter},
-    {Py_tp_iternext, done_tp_iternext},
-    {Py_am_send, done_am_send},
-    {0, NULL},
-};
-
-static PyType_Spec done_spec = {
-    .name = "futures_c._native.done",
-    .basicsize = sizeof(DoneObject),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC
-             | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-    .slots = done_slots,
-};
-
 int
 fc_await_init(PyObject *module, fc_state *st)
 {
     st->link_type =
         (PyTypeObject *)PyType_FromModuleAndSpec(module, &link_spec, NULL);
-    st->done_type =
-        (PyTypeObject *)PyType_FromModuleAndSpec(module, &done_spec, NULL);
-    return st->link_type != NULL && st->done_type != NULL ? 0 : -1;
+    return st->link_type != NULL ? 0 : -1;
 }
 
 PyObject *

@@ -1,5 +1,6 @@
 /* loop.c - see loop.h. */
 #include "python/loop.h"
+#include "python/awaiter.h"
 
 /* --- what is recognized ------------------------------------------------------- */
 
@@ -71,6 +72,9 @@ loop_of(fc_state *st, PyObject *callback)
 {
     if (Py_TYPE(callback) == st->link_type) {
         return Py_NewRef(((LinkObject *)callback)->loop);
+    }
+    if (Py_TYPE(callback) == st->awaiter_type) {
+        return fc_awaiter_loop(callback);
     }
     if (!is_chain(st, callback)) {
         return NULL;
@@ -409,6 +413,18 @@ put_back(fc_state *st, MailboxObject *box, PyObject *loop, letter *letters,
     fc_exception_restore(raised);
 }
 
+static bool
+is_debugging(PyObject *loop)
+{
+    PyObject *answer = PyObject_CallMethod(loop, "get_debug", NULL);
+    int debugging = answer != NULL ? PyObject_IsTrue(answer) : -1;
+    Py_XDECREF(answer);
+    if (debugging < 0) {
+        PyErr_Clear();
+    }
+    return debugging > 0;
+}
+
 /* Called by the loop, and by the weak reference when the loop has gone. */
 static PyObject *
 mailbox_tp_call(PyObject *self, PyObject *Py_UNUSED(args),
@@ -424,14 +440,23 @@ mailbox_tp_call(PyObject *self, PyObject *Py_UNUSED(args),
         close_mailbox(st, box);
         Py_RETURN_NONE;
     }
+    /* Then each task is to have a handle, with its name, of its own. */
+    bool debugging = is_debugging(loop);
     size_t count, at = 0;
     letter *letters = take_letters(box, &count);
     int status = 0;
     while (status == 0 && at < count) {
         letter *l = &letters[at++];
-        status = Py_TYPE(l->callback) == st->link_type
-                     ? fc_link_deliver(st, (LinkObject *)l->callback, l->future)
-                     : chain_deliver(st, l->callback, l->future);
+        if (Py_TYPE(l->callback) == st->awaiter_type) {
+            status = fc_awaiter_deliver(st, l->callback, debugging);
+        }
+        else if (Py_TYPE(l->callback) == st->link_type) {
+            status =
+                fc_link_deliver(st, (LinkObject *)l->callback, l->future);
+        }
+        else {
+            status = chain_deliver(st, l->callback, l->future);
+        }
         if (status < 0) {
             status = report(loop, l);
         }

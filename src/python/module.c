@@ -144,7 +144,8 @@ static PyMethodDef module_methods[] = {
     X(str_add_done_callback, "add_done_callback") \
     X(str_remove_done_callback, "remove_done_callback") \
     X(str_cancel, "cancel") \
-    X(str___await__, "__await__")
+    X(str___await__, "__await__") \
+    X(str_call_soon, "call_soon")
 
 #define FC_STATE_BASE(X) \
     X(base_error, "Error") \
@@ -161,13 +162,13 @@ static PyMethodDef module_methods[] = {
     X(map_iterator_type) X(queue_type) X(item_type) X(worker_type) \
     X(sink_type) X(region_type) X(sealed_type) X(hub_type) \
     X(worker_end_type) X(batch_type) X(process_map_type) \
-    X(mailbox_type) X(link_type) X(done_type) X(interpreter_type) \
+    X(mailbox_type) X(link_type) X(awaiter_type) X(interpreter_type) \
     X(pool_type) X(process_pool_type) X(std_future)
 
 #define FC_STATE_OTHERS(X) \
     X(condition_factory) X(queue_empty) X(getswitchinterval) \
     X(switch_point) X(zero) X(reduction) X(pickle_loads) X(pickler) \
-    X(mailboxes) X(chain_code) X(get_running_loop)
+    X(mailboxes) X(chain_code) X(get_running_loop) X(names_context)
 
 static int
 state_take_base(fc_state *st)
@@ -257,7 +258,7 @@ state_complete(PyObject *module, fc_state *st)
         || fc_worker_init(module, st) < 0 || fc_sealed_init(module, st) < 0
         || fc_hub_init(module, st) < 0 || fc_batch_init(module, st) < 0
         || fc_process_map_init(module, st) < 0 || fc_loop_init(module, st) < 0
-        || fc_await_init(module, st) < 0
+        || fc_await_init(module, st) < 0 || fc_awaiter_init(module, st) < 0
         || fc_interpreter_init(module, st) < 0) {
         return -1;
     }

@@ -34,7 +34,7 @@ typedef struct fc_state {
     PyTypeObject *process_map_type;
     PyTypeObject *mailbox_type;
     PyTypeObject *link_type;
-    PyTypeObject *done_type;
+    PyTypeObject *awaiter_type;
     PyTypeObject *interpreter_type;
     PyTypeObject *process_pool_type; /* as pool_type, of futures_c.process */
     PyTypeObject *pool_type; /* NULL until futures_c.thread asks for it */
@@ -62,7 +62,7 @@ typedef struct fc_state {
     PyObject *str__call_set_state, *str_call_soon_threadsafe;
     PyObject *str_set_result, *str_create_future, *str_add_done_callback;
     PyObject *str_remove_done_callback;
-    PyObject *str_cancel, *str___await__;
+    PyObject *str_cancel, *str___await__, *str_call_soon;
     PyObject *str_dump, *str_clear_memo, *str_buffers;
     PyObject *condition_factory; /* threading.Condition */
     PyObject *queue_empty;       /* queue.Empty, on first use */
@@ -74,6 +74,7 @@ typedef struct fc_state {
     PyObject *mailboxes;        /* by the address of the loop */
     PyObject *chain_code;       /* of asyncio's own callback, once it was seen */
     PyObject *get_running_loop; /* on first use */
+    PyObject *names_context;    /* ("context",) */
 
     /* for messages to other processes, on first use; under sink_type's lock */
     PyObject *reduction;    /* multiprocessing.reduction */
@@ -134,6 +135,7 @@ int fc_worker_end_init(PyObject *module, fc_state *st);
 int fc_batch_init(PyObject *module, fc_state *st);
 int fc_loop_init(PyObject *module, fc_state *st);
 int fc_await_init(PyObject *module, fc_state *st);
+int fc_awaiter_init(PyObject *module, fc_state *st);
 int fc_interpreter_init(PyObject *module, fc_state *st);
 int fc_process_map_init(PyObject *module, fc_state *st);
 

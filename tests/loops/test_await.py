@@ -219,7 +219,7 @@ def test_a_subclass_is_awaited_through_its_methods(run):
 def test_without_a_loop():
     waiting = Future().__await__
     with pytest.raises(RuntimeError, match="no running event loop"):
-        waiting()
+        next(waiting())
     future = Future()
     future.set_result(3)
     with pytest.raises(StopIteration) as stopped:
