@@ -145,11 +145,16 @@ def measure(options: argparse.Namespace) -> int:
             f"futures_c does not import here ({found['futures_c_error']}); "
             "install it (pip install .) or leave it out with --rivals"
         )
-    failed = [
-        measure_family(options, family, chosen[family], rivals[family])
-        for family in chosen
-        if rivals[family]
-    ]
+    version = tuple(map(int, found["python"]["name"].rstrip("t").split(".")))
+    failed = []
+    for family in chosen:
+        since = FAMILIES[family].since
+        if version < since:
+            print(f"{family}: the standard ones came with Python {since[0]}.{since[1]}")
+        elif rivals[family]:
+            failed.append(
+                measure_family(options, family, chosen[family], rivals[family])
+            )
     return 1 if any(failed) else 0
 
 

@@ -109,6 +109,9 @@ FIGURES = [
     Figure("the same under install()", "asyncio-gather-installed", 4, 10),
     Figure("asyncio: gather of awaited submit()", "asyncio-await", 6, 15),
     Figure("asyncio: submit all, then await each", "asyncio-one-by-one", 6, 15),
+    Figure("interpreters, bulk submit + result, 1 worker", "interp-bulk-1", 5, 20),
+    Figure("interpreters, bulk submit + result, 2 workers", "interp-bulk-2", 5, 20),
+    Figure("interpreters, ping-pong", "interp-ping-pong", 5, 20),
     Figure("free-threaded: 2 workers against 1", "scaling", 1.6, 1.9, own=True),
     *(
         Figure(

@@ -1,4 +1,4 @@
-"""The tables of scenarios: of threads here, of processes in `process_table`.
+"""The tables of scenarios: of threads here, the others in their own modules.
 
 A scenario is a function that measures one rival in the process it is called
 in, and the parameters for a full and for a quick run.  It returns one value
@@ -8,6 +8,7 @@ per repetition; `Scenario.measure` takes their median.
 from __future__ import annotations
 
 from . import backlog, latency, loops, throughput
+from .interpreters import INTERPRETER_TABLE
 from .process_table import PROCESS_TABLE
 from .scenario import Scenario
 
@@ -231,5 +232,6 @@ _TABLE = [
 ]
 
 SCENARIOS: dict[str, Scenario] = {
-    scenario.name: scenario for scenario in (*_TABLE, *PROCESS_TABLE)
+    scenario.name: scenario
+    for scenario in (*_TABLE, *PROCESS_TABLE, *INTERPRETER_TABLE)
 }

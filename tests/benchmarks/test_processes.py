@@ -333,7 +333,7 @@ def choice(*arguments: str) -> dict[str, list[str]]:
 
 def test_families_on_the_command_line() -> None:
     """Families stand for their scenarios, and each gets a run of its own."""
-    assert set(choice()) == {"threads", "processes"}
+    assert set(choice()) == set(FAMILIES)
     assert choice("map", "proc-map", "proc-map") == {
         "threads": ["map"],
         "processes": ["proc-map"],
