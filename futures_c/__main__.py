@@ -1,7 +1,7 @@
 """python -m futures_c: run a program on the native module, as python runs it.
 
 The interpreter is started again, in the same process, with the same options and
-what follows; ``futures_c.pth`` then does what ``FUTURES_C_INSTALL`` says.  So
+what follows; the start-up file then does what ``FUTURES_C_INSTALL`` says.  So
 arguments, ``__main__``, tracebacks and exit status are python's own.
 """
 
@@ -23,6 +23,8 @@ Run a program with concurrent.futures replaced by futures_c, in its worker
 processes too.  The options are those of python.
 """
 PACKAGE = "futures_c"
+#: What this version reads at its start: see setup.py.
+START_FILE = f"{PACKAGE}.start" if sys.version_info >= (3, 18) else f"{PACKAGE}.pth"
 
 
 def options_before(original: list[str], count: int) -> list[str]:
@@ -45,7 +47,7 @@ def has_start_file() -> bool:
     directories = [*site.getsitepackages()]
     if site.ENABLE_USER_SITE:
         directories.append(site.getusersitepackages())
-    return any(Path(one, f"{PACKAGE}.pth").exists() for one in directories)
+    return any(Path(one, START_FILE).exists() for one in directories)
 
 
 def main() -> None:
@@ -56,7 +58,7 @@ def main() -> None:
         sys.exit(0 if program else 2)
     if not has_start_file():
         sys.exit(
-            f"python -m {PACKAGE} needs {PACKAGE}.pth in site-packages, where"
+            f"python -m {PACKAGE} needs {START_FILE} in site-packages, where"
             " installing the package puts it, and an interpreter that reads it"
             " (no -S)"
         )

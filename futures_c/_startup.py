@@ -2,7 +2,8 @@
 
 It loads nothing: the names are replaced when somebody imports
 ``concurrent.futures``, before he sees it.  ``futures_c.pth`` imports this module
-where the environment variable ``FUTURES_C_INSTALL`` says so:
+where the environment variable ``FUTURES_C_INSTALL`` says so (from Python 3.18 on
+``futures_c.start``, always):
 
 - ``1``: in every interpreter that gets the variable, so that whole test suites,
   with all the processes they start, run on the native module;
@@ -123,7 +124,7 @@ def _forget(finder: _Finder) -> None:
 
 
 def begin() -> None:
-    """Do what the environment variable says: called by ``futures_c.pth``."""
+    """Do what the environment variable says: called by the start-up file."""
     value = os.environ.get(VARIABLE)
     if value == "once":
         del os.environ[VARIABLE]

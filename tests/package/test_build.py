@@ -110,6 +110,21 @@ def test_setup_names_headers_that_are_missing(checkout, tmp_path):
     assert_refused(done, f"the headers of Python {version} are missing")
 
 
+@pytest.mark.parametrize(
+    ("version", "name"), [((3, 17), "futures_c.pth"), ((3, 18), "futures_c.start")]
+)
+def test_the_start_file_is_the_one_that_the_version_reads(checkout, version, name):
+    pretence = (
+        "from collections import namedtuple; "
+        "names = 'major minor micro releaselevel serial'; "
+        f"sys.version_info = namedtuple('V', names){(*version, 0, 'final', 0)!r}"
+    )
+    done = run_setup(checkout, "build_py", pretence=pretence)
+    assert done.returncode == 0, done.stderr
+    (built,) = (checkout / "build").glob("lib*/futures_c.*")
+    assert built.name == name
+
+
 @pytest.mark.slow
 @pytest.mark.cap(400)
 def test_a_source_distribution_builds_and_installs(checkout, tmp_path):

@@ -1,0 +1,85 @@
+"""The start-up file: found by every version, run once, without a word."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+import futures_c
+
+ROOT = Path(__file__).resolve().parents[2]
+SITE = str(Path(futures_c.__file__).resolve().parents[1])
+
+#: What a start-up file must not cause: -X dev shows all warnings.
+STRICT = ("-X", "dev", "-W", "error")
+
+# Reads start-up files in a directory of their own, as site does at the start.
+READ = f"""
+import site, sys
+sys.path.append({SITE!r})
+from futures_c import _startup
+calls = []
+_startup.begin = lambda: calls.append("begun")
+site.addsitedir(sys.argv[1])
+print(*calls)
+"""
+
+start_files = pytest.mark.skipif(
+    sys.version_info < (3, 15), reason="Python 3.15 began to read .start files"
+)
+import_lines = pytest.mark.skipif(
+    sys.version_info >= (3, 18), reason="Python 3.18 passes over import lines"
+)
+
+
+def test_the_installed_one_switches_once_and_in_silence(python):
+    code = """if True:
+        import sys
+        kinds = [type(one).__module__ for one in sys.meta_path]
+        print(kinds.count("futures_c._startup"))
+        import concurrent.futures as cf
+        print(cf.Future.__module__)
+    """
+    ran = python(*STRICT, "-c", code, env={"FUTURES_C_INSTALL": "1"}).check()
+    assert ran.lines == ["1", "futures_c._base"]
+    assert ran.stderr == ""
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        pytest.param(["futures_c.pth"], marks=import_lines),
+        pytest.param(["futures_c.start"], marks=start_files),
+        # Where there are both, the line is passed over.
+        pytest.param(["futures_c.pth", "futures_c.start"], marks=start_files),
+    ],
+    ids=" and ".join,
+)
+def test_each_runs_once_and_in_silence(python, tmp_path, names):
+    for name in names:
+        shutil.copy(ROOT / name, tmp_path)
+    env = {"FUTURES_C_INSTALL": "1"}
+    ran = python(*STRICT, "-I", "-c", READ, str(tmp_path), env=env).check()
+    assert ran.lines == ["begun"]
+    assert ran.stderr == ""
+
+
+@start_files
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [("1", "futures_c._base"), ("", "concurrent.futures._base")],
+)
+def test_the_start_file_heeds_the_variable(python, tmp_path, value, kind):
+    shutil.copy(ROOT / "futures_c.start", tmp_path)
+    code = (
+        f"import site, sys; sys.path.append({SITE!r}); site.addsitedir(sys.argv[1]);"
+        "import concurrent.futures as cf; print(cf.Future.__module__)"
+    )
+    env = {"FUTURES_C_INSTALL": value}
+    # Without -S the installed .pth would have done it before.
+    ran = python(*STRICT, "-I", "-S", "-c", code, str(tmp_path), env=env).check()
+    assert ran.lines == [kind]
+    assert ran.stderr == ""
