@@ -12,7 +12,10 @@
 #   make -C tests/core tsan      ThreadSanitizer
 #   make -C tests/core asan      AddressSanitizer with leak check
 #   make -C tests/core ubsan     UndefinedBehaviorSanitizer
-#   make -C tests/core all       all of them
+#   make -C tests/core all       all of these
+#   make -C tests/core musl      with musl's C library, by musl-gcc
+#   make -C tests/core aarch64   for another processor, a tenth of it, by
+#                                aarch64-linux-gnu-gcc and qemu-aarch64
 #   ... ARGS="--seed 7 --scale 0.5 --only queue"  CC=clang  BUILD=directory
 
 ROOT := $(abspath $(dir $(lastword $(MAKEFILE_LIST)))/..)
@@ -30,11 +33,18 @@ FLAGS := -std=c11 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -Wshadow \
 SHIM := -Wl,--wrap=malloc,--wrap=aligned_alloc,--wrap=calloc,--wrap=free
 
 MODES := plain posix tsan asan ubsan
+OTHERS := musl aarch64
 MODE_plain := -O3
 MODE_posix := -O3 -DFC_PORT_POSIX
 MODE_tsan := -O1 -fsanitize=thread -fno-omit-frame-pointer
 MODE_asan := -O1 -fsanitize=address -fno-omit-frame-pointer
 MODE_ubsan := -O1 -fsanitize=undefined -fno-sanitize-recover=all
+MODE_musl := -O3
+MODE_aarch64 := -O3 -static
+$(BUILD)/musl/%: CC := musl-gcc
+$(BUILD)/aarch64/%: CC := aarch64-linux-gnu-gcc
+aarch64: RUN := qemu-aarch64
+aarch64: ARGS := --scale 0.1
 
 # No suppressions.
 # Sizes that no memory can be had for are asked for: the answer is NULL.
@@ -43,7 +53,7 @@ export TSAN_OPTIONS := halt_on_error=1 second_deadlock_stack=1 \
 export ASAN_OPTIONS := detect_leaks=1:allocator_may_return_null=1
 export UBSAN_OPTIONS := print_stacktrace=1
 
-.PHONY: all smoke clean $(MODES)
+.PHONY: all smoke clean $(MODES) $(OTHERS)
 all: $(MODES)
 
 $(BUILD)/%/test: $(INPUTS)
@@ -54,9 +64,9 @@ $(BUILD)/%/test-tiny: $(INPUTS)
 	@mkdir -p $(@D)
 	$(CC) $(FLAGS) $(SHIM) $(MODE_$*) $(TINY) $(SOURCES) -o $@
 
-$(MODES): %: $(BUILD)/%/test $(BUILD)/%/test-tiny
-	$(BUILD)/$*/test $(ARGS)
-	$(BUILD)/$*/test-tiny $(ARGS)
+$(MODES) $(OTHERS): %: $(BUILD)/%/test $(BUILD)/%/test-tiny
+	$(RUN) $(BUILD)/$*/test $(ARGS)
+	$(RUN) $(BUILD)/$*/test-tiny $(ARGS)
 
 clean:
 	rm -rf $(BUILD)

@@ -1,7 +1,7 @@
 /* futex.h - the system call behind fc_park() and fc_park_shared() on Linux.
  *
- * For port_linux.c and process_linux.c alone.  `flags` is FUTEX_PRIVATE_FLAG
- * or, for a word in memory of several processes, 0.
+ * For port_linux.c and process_linux.c alone.  `flags` is FC_FUTEX_PRIVATE
+ * or, for a word in memory of several processes, FC_FUTEX_SHARED.
  */
 #ifndef FC_FUTEX_H
 #define FC_FUTEX_H
@@ -12,10 +12,20 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <linux/futex.h>
 #include <stddef.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+/* What <linux/futex.h> says, which not every system with a compiler and a C
+ * library has: on some the kernel's headers are a package of their own.  The
+ * numbers are the kernel's interface, the same on every architecture. */
+enum {
+    FC_FUTEX_SHARED = 0,
+    FC_FUTEX_WAKE = 1,
+    FC_FUTEX_WAIT_BITSET = 9,
+    FC_FUTEX_PRIVATE = 128,
+};
+#define FC_FUTEX_ANY_BIT UINT32_MAX
 
 /* The kernel's own idea of a timespec for SYS_futex, which on 32-bit systems
  * is not that of a C library with 64-bit times. */
@@ -42,8 +52,8 @@ fc_futex_wait(_Atomic(uint32_t) *word, uint32_t expected, int64_t deadline_ns,
     }
     int saved_errno = errno;
     enum fc_park_result result = FC_PARK_WOKEN;
-    if (syscall(SYS_futex, word, FUTEX_WAIT_BITSET | flags, expected, timeout,
-                NULL, FUTEX_BITSET_MATCH_ANY) != 0) {
+    if (syscall(SYS_futex, word, FC_FUTEX_WAIT_BITSET | flags, expected,
+                timeout, NULL, FC_FUTEX_ANY_BIT) != 0) {
         if (errno == ETIMEDOUT) {
             result = FC_PARK_TIMED_OUT;
         }
@@ -62,7 +72,7 @@ fc_futex_wake(_Atomic(uint32_t) *word, uint32_t count, int flags)
     int limit = count > INT_MAX ? INT_MAX : (int)count;
     /* Fails with EFAULT where the memory has been unmapped since, which
      * means that nobody sleeps there. */
-    (void)syscall(SYS_futex, word, FUTEX_WAKE | flags, limit, NULL, NULL, 0);
+    (void)syscall(SYS_futex, word, FC_FUTEX_WAKE | flags, limit, NULL, NULL, 0);
     errno = saved_errno;
 }
 

@@ -13,7 +13,7 @@
 enum fc_park_result
 fc_park(_Atomic(uint32_t) *word, uint32_t expected, int64_t deadline_ns)
 {
-    return fc_futex_wait(word, expected, deadline_ns, FUTEX_PRIVATE_FLAG);
+    return fc_futex_wait(word, expected, deadline_ns, FC_FUTEX_PRIVATE);
 }
 
 void
@@ -26,7 +26,7 @@ fc_park_deaf(_Atomic(uint32_t) *word, uint32_t expected)
 void
 fc_unpark(_Atomic(uint32_t) *word, uint32_t count)
 {
-    fc_futex_wake(word, count, FUTEX_PRIVATE_FLAG);
+    fc_futex_wake(word, count, FC_FUTEX_PRIVATE);
 }
 
 int

@@ -60,13 +60,13 @@ enum fc_park_result
 fc_park_shared(_Atomic(uint32_t) *word, uint32_t expected,
                int64_t deadline_ns)
 {
-    return fc_futex_wait(word, expected, deadline_ns, 0);
+    return fc_futex_wait(word, expected, deadline_ns, FC_FUTEX_SHARED);
 }
 
 void
 fc_unpark_shared(_Atomic(uint32_t) *word, uint32_t count)
 {
-    fc_futex_wake(word, count, 0);
+    fc_futex_wake(word, count, FC_FUTEX_SHARED);
 }
 
 int

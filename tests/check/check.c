@@ -5,7 +5,6 @@
 #include "check.h"
 
 #include <errno.h>
-#include <execinfo.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,6 +13,24 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#if __has_include(<execinfo.h>) /* not in every C library: musl lacks it */
+#include <execinfo.h>
+#else
+static int
+backtrace(void **frames, int size)
+{
+    (void)frames, (void)size;
+    return 0;
+}
+
+static void
+backtrace_symbols_fd(void **frames, int count, int fd)
+{
+    (void)frames, (void)count;
+    (void)!write(fd, "(no stacks here)", 16);
+}
+#endif
 
 #include "port/port.h"
 

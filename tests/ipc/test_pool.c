@@ -4,6 +4,7 @@
 #endif
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -207,9 +208,13 @@ be_a_parent(void *unused)
 static void
 orphans_leave(void)
 {
+    /* Emulators of processors may not have it: then nobody hears of them. */
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1L, 0L, 0L, 0L) != 0) {
+        printf("orphans_leave: skipped: orphans cannot be adopted here\n");
+        return;
+    }
     int fd = fc_memory_create();
     CHECK(fc_memory_reserve(fd, 0, fc_memory_page()) == 0);
-    (void)prctl(PR_SET_CHILD_SUBREAPER, 1L, 0L, 0L, 0L);
     orphans = fc_memory_map(fd, 0, fc_memory_page(), FC_MAP_SHARED);
     CHECK(check_wait(check_fork(be_a_parent, NULL)) == -SIGKILL);
     CHECK(orphans[0] > 0 && orphans[1] > 0);
