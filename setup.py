@@ -31,6 +31,13 @@ _Atomic(uint64_t) word;
 uint64_t probe(void) { return atomic_fetch_add(&word, (uint64_t)pthread_self()); }
 """
 
+#: What makes faults harder to use: checks of sizes that are known, and of the
+#: stack; no address that could be overwritten after loading.  Each where compiler
+#: and linker take it without a warning: who asks for another level of
+#: fortification (or whose compiler does) gets that.
+HARDENING_COMPILING = ["-D_FORTIFY_SOURCE=2", "-fstack-protector-strong"]
+HARDENING_LINKING = ["-Wl,-z,relro", "-Wl,-z,now"]
+
 
 def refuse(reason: str) -> None:
     """Stop with one sentence."""
@@ -58,6 +65,13 @@ def portable() -> bool:
     """Whether the portable half of the port layer is built."""
     asked = os.environ.get("FUTURES_C_PORT") == "posix"
     return asked or not sys.platform.startswith("linux")
+
+
+def released() -> bool:
+    """Whether this build is for use, not for finding faults."""
+    return not (
+        os.environ.get("FUTURES_C_SANITIZE") or os.environ.get("FUTURES_C_DEBUG")
+    )
 
 
 def flags() -> tuple[list[str], list[str]]:
@@ -93,16 +107,40 @@ class BuildNative(build_ext):
                 f" (no {include / 'Python.h'}; Debian and Ubuntu have them in"
                 f" python{sysconfig.get_python_version()}-dev)"
             )
+        if not self.can_build([], []):
+            refuse("it needs a C compiler that knows C11 atomics (or set CC)")
+        if released():
+            self.harden()
+        super().build_extensions()
+
+    def can_build(self, compiling: list[str], linking: list[str]) -> bool:
+        """Whether the probe can be built with these arguments."""
         with tempfile.TemporaryDirectory() as scratch:
             probe = Path(scratch, "probe.c")
             probe.write_text(PROBE)
             try:
-                self.compiler.compile(
-                    [str(probe)], output_dir=scratch, extra_postargs=["-std=c11"]
+                objects = self.compiler.compile(
+                    [str(probe)],
+                    output_dir=scratch,
+                    extra_postargs=["-std=c11", *compiling],
+                )
+                self.compiler.link_shared_object(
+                    objects, str(Path(scratch, "probe.so")), extra_postargs=linking
                 )
             except (CCompilerError, OSError):
-                refuse("it needs a C compiler that knows C11 atomics (or set CC)")
-        super().build_extensions()
+                return False
+        return True
+
+    def harden(self) -> None:
+        """Add what of HARDENING_COMPILING and HARDENING_LINKING is known here."""
+        (extension,) = self.extensions
+        for flag in HARDENING_COMPILING:
+            # Fortification warns where nothing is optimized.
+            if self.can_build(["-O3", "-Werror", flag], []):
+                extension.extra_compile_args.append(flag)
+        for flag in HARDENING_LINKING:
+            if self.can_build([], [flag]):
+                extension.extra_link_args.append(flag)
 
 
 class BuildPackage(build_py):
