@@ -34,6 +34,7 @@ from concurrent.futures.process import (
 from contextlib import suppress
 from functools import partial
 from itertools import islice
+from operator import index
 from traceback import format_exception
 
 # With `_base`: whoever has run out of descriptors cannot load it any more.
@@ -238,7 +239,7 @@ class ProcessPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
         self._executor_manager_thread: _ExecutorManagerThread | None = None
         self._processes: dict[int, Any] | None = {}
         self._seats: dict[int, int] = {}
-        self._hub: Hub | None = Hub(max(int(self._max_workers), 1))
+        self._hub: Hub | None = Hub(max(index(self._max_workers), 1))
         self._call_queue: _CallQueue | None = _CallQueue()
         self._result_queue = None
         self._executor_manager_thread_wakeup: Any = _ThreadWakeup(self._hub)
@@ -397,7 +398,7 @@ class ProcessPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
             TimeoutError: when the next result is not there in time.
             Exception: what a call raised, when its result is asked for.
             ValueError: *chunksize* or *buffersize* is not positive.
-            TypeError: *buffersize* is no int.
+            TypeError: *chunksize* or *buffersize* is no integer.
             RuntimeError: after shutdown().
             BrokenProcessPool: a worker has died.
 
@@ -406,6 +407,7 @@ class ProcessPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
         """
         if chunksize < 1:
             raise ValueError("chunksize must be >= 1.")
+        chunksize = index(chunksize)
         if buffersize is not None:
             if not isinstance(buffersize, int):
                 raise TypeError("buffersize must be an integer or None")

@@ -33,6 +33,7 @@ REFUSED = {
     "max_workers 0": ((0,), {}),
     "max_workers -1": ((-1,), {}),
     "max_workers text": (("two",), {}),
+    "max_workers float": ((1.5,), {}),
     "initializer": ((1,), {"initializer": 5}),
     "max_tasks_per_child 0": ((1,), {"max_tasks_per_child": 0}),
     "max_tasks_per_child -1": ((1,), {"max_tasks_per_child": -1}),
