@@ -4,6 +4,8 @@
 
 VENV ?= .venv
 ARGS ?=
+# "test peers demo" adds other people's packages that some tests meet.
+EXTRAS ?= test demo
 export VENV
 
 .PHONY: help test core-test demo bench lint ci venv clean
@@ -17,7 +19,7 @@ help:
 	@echo "make clean   remove what the above made"
 
 venv:
-	@tools/bootstrap test demo
+	@tools/bootstrap $(EXTRAS)
 
 # Not `python -m pytest`, which would put the checkout on the path: what is
 # tested is the installed package, not the folder of that name here.

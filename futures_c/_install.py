@@ -12,13 +12,12 @@ Each step is noted with what takes it back.
 
 from __future__ import annotations
 
-import _thread
 import sys
 import threading
 from importlib import import_module
-from types import BuiltinFunctionType, FunctionType, ModuleType
+from types import FunctionType, ModuleType
 
-from futures_c import _startup
+from futures_c import _others, _startup
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,6 +52,8 @@ class _State:
     counterparts: dict[int, tuple[object, object]] = {}
     undo: list[Callable[[], None]] = []
     modules: set[str] = set()
+    # Methods of standard classes, and who had replaced them before.
+    replaced: dict[str, str] = {}
 
 
 _state = _State()
@@ -109,18 +110,6 @@ class Status:
 # --- what is where ------------------------------------------------------------
 
 
-def _patched_by() -> str:
-    """Say why threads are not the system's own; else return an empty text."""
-    start = getattr(threading, "_start_joinable_thread", None) or getattr(
-        threading, "_start_new_thread", None
-    )
-    for function in (start, _thread.start_new_thread):
-        if not isinstance(function, BuiltinFunctionType):
-            module = getattr(function, "__module__", None) or "somebody"
-            return f"threading is monkey-patched by {module.partition('.')[0]}"
-    return ""
-
-
 def _load(package: str, part: str) -> ModuleType | None:
     """Import a submodule; those of interpreter pools are not everywhere."""
     try:
@@ -173,6 +162,16 @@ def _subclasses(standard: dict[int, tuple[object, object]]) -> Iterator[str]:
                     yield f"{cls.__module__}.{cls.__qualname__}"
 
 
+def _replaced_methods() -> dict[str, str]:
+    """The methods of standard classes that others have replaced, and who."""
+    return {
+        method: by
+        for old, _ in _state.counterparts.values()
+        if isinstance(old, type)
+        for method, by in _others.replaced_methods(old)
+    }
+
+
 def _covers(listed: Iterable[str], name: str) -> bool:
     return any(name == one or name.startswith(f"{one}.") for one in listed)
 
@@ -198,11 +197,6 @@ def _put(space: dict[str, Any], name: str, value: object) -> None:
     space[name] = value
 
 
-def _counterpart(value: object) -> Any:
-    old, new = _state.counterparts.get(id(value), (_ABSENT, _ABSENT))
-    return new if old is value else _ABSENT
-
-
 def _match(pairs: dict[str, tuple[ModuleType, ModuleType]]) -> None:
     """Note what replaces what: what both modules define, and differently."""
     _state.counterparts.clear()
@@ -221,8 +215,8 @@ def _replace_standard(pairs: dict[str, tuple[ModuleType, ModuleType]]) -> None:
     """Replace the names of the standard package and of its submodules."""
     package = vars(sys.modules[STANDARD])
     for standard, _ in pairs.values():
-        _replace_in(vars(standard))
-    _replace_in(package)
+        _replace_in(vars(standard), _state.counterparts)
+    _replace_in(package, _state.counterparts)
     for old, new in _state.counterparts.values():
         # The package loads some of these when they are first asked for.
         name = getattr(old, "__name__", "")
@@ -236,10 +230,12 @@ def _replace_standard(pairs: dict[str, tuple[ModuleType, ModuleType]]) -> None:
         _put(sys.modules, f"{STANDARD}.{part}", ours)
 
 
-def _replace_in(space: dict[str, Any]) -> None:
+def _replace_in(
+    space: dict[str, Any], counterparts: dict[int, tuple[object, object]]
+) -> None:
     for key, value in list(space.items()):
-        new = _counterpart(value)
-        if new is not _ABSENT:
+        old, new = counterparts.get(id(value), (_ABSENT, _ABSENT))
+        if old is value:
             _put(space, key, new)
 
 
@@ -351,11 +347,41 @@ def _replace_for_asyncio(module: ModuleType) -> None:
             _put(whole, "wrap_future", wrap_future)
 
 
-def see_to_asyncio(module: ModuleType) -> None:
-    """Do so for a module that has just been loaded."""
+# --- other libraries --------------------------------------------------------------
+
+
+def see_to(module: ModuleType) -> None:
+    """Do for a watched module that has been loaded what it needs."""
     with _lock:
-        if _state.installed:
+        if not _state.installed:
+            return
+        if module.__name__ in _ASYNCIO:
             _replace_for_asyncio(module)
+        else:
+            react = _others.WATCHED[module.__name__]
+            _state.undo.append(react(module, _look_at_threads))
+
+
+def _look_at_threads() -> None:
+    """Give way to the standard module if threads have been patched."""
+    with _lock:
+        reason = _others.patched_by()
+        if not (_state.installed and reason):
+            return
+        native = _native_ones()
+        uninstall()
+        # Copies too, whenever they were made, or their executors would block
+        # everything.
+        for name in _copies(native):
+            for space in _namespaces(sys.modules[name]):
+                _replace_in(space, native)
+        _state.undo.clear()
+        _state.reason = reason
+
+
+def _native_ones() -> dict[int, tuple[object, object]]:
+    """What the native objects had replaced, by their identity."""
+    return {id(new): (new, old) for old, new in _state.counterparts.values()}
 
 
 # --- the interface ----------------------------------------------------------------
@@ -370,7 +396,8 @@ def install(modules: str | Iterable[str | ModuleType] = ()) -> Status:
     have come since, and changes nothing else.  Any thread may call it.
 
     Where threads are not the system's own, as gevent and eventlet patch them,
-    the standard module stays in use, and the status says so.
+    the standard module stays in use, and the status says so.  When these patch
+    them later, it comes back.
 
     Args:
         modules: the modules, or their names, that have copies of the standard
@@ -383,8 +410,9 @@ def install(modules: str | Iterable[str | ModuleType] = ()) -> Status:
 
     Raises:
         RuntimeError: it is too late: a module that is not listed has a copy of
-            a standard name, or a subclass of a standard class exists; or the
-            interpreter is shutting down.  Nothing has been replaced then.
+            a standard name, a subclass of a standard class exists, or one of its
+            methods has been replaced; or the interpreter is shutting down.
+            Nothing has been replaced then.
         KeyError: a listed module is not loaded.
         TypeError: *modules* is not what it should be.
 
@@ -392,7 +420,7 @@ def install(modules: str | Iterable[str | ModuleType] = ()) -> Status:
 
     """
     listed = _listed(modules)
-    reason = _patched_by()
+    reason = _others.patched_by()
     if reason:
         with _lock:
             _state.reason = reason
@@ -415,16 +443,18 @@ def install(modules: str | Iterable[str | ModuleType] = ()) -> Status:
             if listed is not None:
                 _refuse_if_late(listed, copies)
             _state.installed = True
+            _state.replaced = _replaced_methods()
             _replace_standard(pairs)
-            _state.undo.append(_startup.watch_asyncio(*_ASYNCIO))
-            for name in _ASYNCIO:
+            watched = (*_ASYNCIO, *_others.WATCHED)
+            _state.undo.append(_startup.watch(*watched))
+            for name in watched:
                 if name in sys.modules:
-                    _replace_for_asyncio(sys.modules[name])
+                    see_to(sys.modules[name])
             _state.undo.append(_startup.pass_on(spawn))
         for name in copies:
             if listed is None or _covers(listed, name):
                 for space in _namespaces(sys.modules[name]):
-                    _replace_in(space)
+                    _replace_in(space, _state.counterparts)
                 _state.modules.add(name)
         return status()
 
@@ -467,6 +497,11 @@ def _refuse_if_late(listed: list[str], copies: dict[str, list[str]]) -> None:
         f"{cls} is derived from a standard class"
         for cls in _subclasses(_state.counterparts)
         if not _covers(listed, cls)
+    ]
+    late += [
+        f"{method} has been replaced by {by}"
+        for method, by in _replaced_methods().items()
+        if not _covers(listed, method)
     ]
     if late:
         raise RuntimeError(
@@ -524,6 +559,10 @@ def status() -> Status:
                     standard[f"{name}.{key}"] = "a copy made before install()"
             for cls in _subclasses(_state.counterparts):
                 standard[cls] = "derived from a standard class before install()"
+            for method, by in _state.replaced.items():
+                standard[method] = f"replaced by {by} before install()"
+        elif _state.reason:
+            native += _subclasses(_native_ones())
         return Status(
             _state.installed, _state.reason, native, standard, sorted(_state.modules)
         )

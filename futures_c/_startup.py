@@ -62,14 +62,14 @@ class _OurLoader(SourceFileLoader):
             _install()
 
 
-class _AsyncioLoader(SourceFileLoader):
-    """Loads the modules of asyncio that ask for classes."""
+class _WatchingLoader(SourceFileLoader):
+    """Loads a module that install() has to do something about."""
 
     def exec_module(self, module: ModuleType) -> None:
         super().exec_module(module)
         from futures_c import _install
 
-        _install.see_to_asyncio(module)
+        _install.see_to(module)
 
 
 class _Finder:
@@ -105,6 +105,8 @@ _later.also(
         for name in ("_base", "_load", "_manager", "interpreter", "process", "thread")
     ),
 )
+# It imports the standard package, and so install() comes while it is being loaded.
+_later.also(_WatchingLoader, "eventlet.patcher")
 
 
 def _install() -> None:
@@ -140,9 +142,9 @@ def install_later() -> None:
         sys.meta_path.insert(0, _later)
 
 
-def watch_asyncio(*names: str) -> Callable[[], None]:
-    """See to modules of asyncio when they are imported; return what ends it."""
-    finder = _Finder(_AsyncioLoader, *names)
+def watch(*names: str) -> Callable[[], None]:
+    """See to these modules when they are imported; return what ends it."""
+    finder = _Finder(_WatchingLoader, *names)
     sys.meta_path.insert(0, finder)
     return partial(_forget, finder)
 

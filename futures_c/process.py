@@ -49,6 +49,7 @@ from futures_c._manager import (
     _ThreadWakeup,
 )
 from futures_c._native import Hub
+from futures_c._others import refuse_greenlets
 from futures_c._worker import Seat, process_worker
 
 TYPE_CHECKING = False
@@ -258,6 +259,7 @@ class ProcessPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
         self, hub: Hub, processes: dict[int, Any], seats: dict[int, int]
     ) -> None:
         """Start one more worker in an empty seat; raise what its start raises."""
+        refuse_greenlets()
         number = hub.open_seat()
         # Of its own: a signal handler that submits may start one meanwhile.
         started: dict[int, Any] = {}
@@ -339,6 +341,7 @@ class ProcessPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
         # Made before any fork, after which each page that is written to is copied.
         # It starts also where shutdown() came meanwhile, in a signal handler or in
         # another thread: then it ends the pool at once.
+        refuse_greenlets()
         thread = _ExecutorManagerThread(self, hub, processes)
         if not self._safe_to_dynamically_spawn_children:
             try:

@@ -29,6 +29,7 @@ from itertools import islice
 from futures_c import _base, _native
 from futures_c._forward import forward
 from futures_c._native import Future
+from futures_c._others import refuse_greenlets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -315,6 +316,7 @@ class ThreadPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
 
     def _start_worker(self, number: int, worker: Any) -> None:
         """Start thread *number* for a worker; raise what its start raises."""
+        refuse_greenlets()
         context = self._create_worker_context() if self._in_context else None
         worker.prepare(
             weakref.ref(self),
