@@ -54,6 +54,8 @@ class _State:
     modules: set[str] = set()
     # Methods of standard classes, and who had replaced them before.
     replaced: dict[str, str] = {}
+    # Modules with copies that cannot be replaced.
+    sealed: set[str] = set()
 
 
 _state = _State()
@@ -444,6 +446,7 @@ def install(modules: str | Iterable[str | ModuleType] = ()) -> Status:
                 _refuse_if_late(listed, copies)
             _state.installed = True
             _state.replaced = _replaced_methods()
+            _state.sealed = _others.SEALED.keys() & sys.modules.keys()
             _replace_standard(pairs)
             watched = (*_ASYNCIO, *_others.WATCHED)
             _state.undo.append(_startup.watch(*watched))
@@ -497,6 +500,11 @@ def _refuse_if_late(listed: list[str], copies: dict[str, list[str]]) -> None:
         f"{cls} is derived from a standard class"
         for cls in _subclasses(_state.counterparts)
         if not _covers(listed, cls)
+    ]
+    late += [
+        f"{name} has {what} for good"
+        for name, what in _others.SEALED.items()
+        if name in sys.modules and not _covers(listed, name)
     ]
     late += [
         f"{method} has been replaced by {by}"
@@ -559,6 +567,8 @@ def status() -> Status:
                     standard[f"{name}.{key}"] = "a copy made before install()"
             for cls in _subclasses(_state.counterparts):
                 standard[cls] = "derived from a standard class before install()"
+            for name in _state.sealed:
+                standard[name] = f"{_others.SEALED[name]} copied before install()"
             for method, by in _state.replaced.items():
                 standard[method] = f"replaced by {by} before install()"
         elif _state.reason:

@@ -3,6 +3,7 @@
 - gevent and eventlet make threads of greenlets.  A native executor waits where
   they do not see it, and would block them all.
 - ddtrace replaces the code of ``submit``, which a native method does not have.
+- uvloop keeps copies of the standard names where nobody can replace them.
 """
 
 from __future__ import annotations
@@ -164,6 +165,9 @@ def replaced_methods(cls: type) -> Iterator[tuple[str, str]]:
             continue  # See above.
         yield f"{cls.__module__}.{cls.__qualname__}.{name}", str(by)
 
+
+# Modules in C that have copies of their own which nobody can see or replace.
+SEALED = {"uvloop.loop": "ThreadPoolExecutor and wrap_future"}
 
 # What is done about which module when it is loaded; each returns what undoes it.
 WATCHED = {

@@ -14,16 +14,6 @@ import futures_c
 from futures_c import Future
 
 
-class Counted(asyncio.SelectorEventLoop):
-    """Counts how often another thread wakes it."""
-
-    wakes = 0
-
-    def call_soon_threadsafe(self, *args, **kwargs):
-        self.wakes += 1
-        return super().call_soon_threadsafe(*args, **kwargs)
-
-
 @pytest.fixture(params=["wrap_future", "await"])
 def chain(request):
     """How an asyncio future is chained to one of ours."""
@@ -40,7 +30,16 @@ def elsewhere(function, *args):
 
 
 @pytest.fixture
-def counted():
+def counted(loop_class):
+    """A loop that counts how often another thread wakes it."""
+
+    class Counted(loop_class):
+        wakes = 0
+
+        def call_soon_threadsafe(self, *args, **kwargs):
+            self.wakes += 1
+            return super().call_soon_threadsafe(*args, **kwargs)
+
     loop = Counted()
     yield loop
     loop.close()
