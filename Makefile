@@ -4,7 +4,7 @@
 
 VENV ?= .venv
 ARGS ?=
-# "test peers demo" adds other people's packages that some tests meet.
+# "test peers loops demo" adds other people's packages that some tests meet.
 EXTRAS ?= test demo
 export VENV
 

@@ -56,12 +56,16 @@ assert len(ticks) == 3
 """
 
 
+def needs(name):
+    """Skip the test without it; not imported here, where it would stay."""
+    if importlib.util.find_spec(name) is None:
+        pytest.skip(f"{name} is not installed: see the extras of pyproject.toml")
+
+
 @pytest.fixture(params=sorted(PATCHES))
 def library(request):
-    name = request.param
-    if importlib.util.find_spec(name) is None:
-        pytest.skip(f"{name} is not installed: see the extra `peers`")
-    return name
+    needs(request.param)
+    return request.param
 
 
 @pytest.fixture
@@ -187,13 +191,13 @@ with pool_class(2) as pool:
 )
 def test_the_thread_pool_of_gevent(run, lines, base):
     """It is derived from the class that is in use, and has threads of its own."""
-    pytest.importorskip("gevent")
+    needs("gevent")
     assert run("variable", *lines, THREAD_POOL).lines == [base]
 
 
 def test_waiting_for_futures_of_gevents_thread_pool(run):
     """They end while greenlets wait in the standard wait() and as_completed()."""
-    pytest.importorskip("gevent")
+    needs("gevent")
     ran = run(
         "variable",
         PATCHES["gevent"],
@@ -210,7 +214,7 @@ def test_waiting_for_futures_of_gevents_thread_pool(run):
 
 
 def test_the_pool_of_threads_of_eventlet(run):
-    pytest.importorskip("eventlet")
+    needs("eventlet")
     ran = run(
         "variable",
         PATCHES["eventlet"],

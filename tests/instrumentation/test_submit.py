@@ -179,7 +179,7 @@ def check_every_way(get, expected):
 def needs(name):
     top = name.partition(".")[0]
     if importlib.util.find_spec(top) is None or importlib.util.find_spec(name) is None:
-        pytest.skip(f"{name} is not installed: see the extra `peers`")
+        pytest.skip(f"{name} is not installed: see the extras of pyproject.toml")
 
 
 @pytest.mark.usefixtures("futures")
