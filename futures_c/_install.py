@@ -412,9 +412,9 @@ def install(modules: str | Iterable[str | ModuleType] = ()) -> Status:
 
     Raises:
         RuntimeError: it is too late: a module that is not listed has a copy of
-            a standard name, a subclass of a standard class exists, or one of its
-            methods has been replaced; or the interpreter is shutting down.
-            Nothing has been replaced then.
+            a standard name, a subclass of a standard class exists, one of its
+            methods has been replaced, or uvloop has been imported; or the
+            interpreter is shutting down.  Nothing has been replaced then.
         KeyError: a listed module is not loaded.
         TypeError: *modules* is not what it should be.
 
