@@ -107,16 +107,13 @@ def test_a_wrapper_of_submits_code_is_called(script, tracer, order):
     assert ran.lines == ["here", "here", "[]", "False"]
 
 
-def test_a_tracer_that_waits_for_the_module(python, tracer, tmp_path):
-    """It patches when the standard module has been loaded: in the midst of ours."""
-    (tmp_path / "sitecustomize.py").write_text(
-        f"""
+HOOK = """
 import importlib.abc, importlib.machinery, sys
 
 class Loader(importlib.machinery.SourceFileLoader):
     def exec_module(self, module):
         super().exec_module(module)
-        {PATCH}
+        {statement}
 
 class Finder:
     @staticmethod
@@ -129,9 +126,28 @@ class Finder:
 
 sys.meta_path.insert(0, Finder)
 """
-    )
+
+
+def test_a_tracer_that_waits_for_the_module(python, tracer, tmp_path):
+    """It patches when the standard module has been loaded: in the midst of ours."""
+    (tmp_path / "sitecustomize.py").write_text(HOOK.format(statement=PATCH))
     env = {"FUTURES_C_INSTALL": "1", "PYTHONPATH": tracer}
-    assert python("-P", "-c", CHECK, env=env).check().lines == ["here", "here"]
+    ran = python("-P", "-c", CHECK, env=env).check()
+    assert ran.lines == ["here", "here"]
+
+
+def test_a_wrapper_that_an_import_hook_loses_is_told(python, tmp_path):
+    """It got the standard class when nobody could be told that it is too late."""
+    statement = "module.ThreadPoolExecutor.submit = lambda *args: None"
+    (tmp_path / "sitecustomize.py").write_text(HOOK.format(statement=statement))
+    env = {"FUTURES_C_INSTALL": "1", "PYTHONPATH": str(tmp_path)}
+    code = """
+import concurrent.futures, futures_c
+method = "concurrent.futures.thread.ThreadPoolExecutor.submit"
+print(futures_c.status().standard[method])
+"""
+    ran = python("-P", "-c", code, env=env).check()
+    assert ran.lines == ["replaced by sitecustomize before install()"]
 
 
 LATE = """

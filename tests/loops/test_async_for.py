@@ -27,14 +27,17 @@ def until_exists(path):
 def test_they_come_as_they_end_and_the_loop_runs(run, pool, tmp_path):
     path = tmp_path / "go"
 
-    async def tick():
+    async def tick(second):
         for _ in range(3):
             await asyncio.sleep(0.005)
+        # A worker of its own may take longer to start.
+        while not second.done():
+            await asyncio.sleep(0.001)
         path.touch()
 
     async def main():
-        ticking = asyncio.ensure_future(tick())
         first, second = pool.submit(until_exists, str(path)), pool.submit(abs, -1)
+        ticking = asyncio.ensure_future(tick(second))
         assert await collect(as_completed([first, second])) == [second, first]
         await ticking
 
