@@ -142,7 +142,11 @@ def _copies(standard: dict[int, tuple[object, object]]) -> dict[str, list[str]]:
         if not isinstance(module, ModuleType) or _is_ours(name) or id(module) in seen:
             continue
         seen.add(id(module))
-        for key, value in list(vars(module).items()):
+        space = vars(module)
+        # Few have any, and this loop is not Python's.
+        if standard.keys().isdisjoint(map(id, list(space.values()))):
+            continue
+        for key, value in list(space.items()):
             if id(value) in standard and standard[id(value)][0] is value:
                 found.setdefault(name, []).append(key)
     return found
