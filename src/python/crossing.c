@@ -262,7 +262,7 @@ PyObject *
 fc_crossing_get_object(const fc_crossing *m, fc_crossing_tools *side)
 {
     if (m->kind == FC_CROSSING_PLAIN) {
-        fc_incoming in = {m->bytes, m->bytes, m->bytes + m->size};
+        fc_incoming in = fc_incoming_of(m->bytes, m->size);
         return fc_value_get(&in);
     }
     if (prepare(side) < 0) {

@@ -81,7 +81,7 @@ fc_reply_get(fc_state *st, unsigned kind, const unsigned char *bytes,
              PyObject **exception)
 {
     *result = *exception = NULL;
-    fc_incoming in = {bytes, bytes, bytes + size};
+    fc_incoming in = fc_incoming_of(bytes, size);
     PyObject *object = fc_object_get(st, &in, region);
     int interrupted = 0;
     if (object == NULL && PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)

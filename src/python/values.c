@@ -192,27 +192,36 @@ fc_incoming_read(fc_incoming *in, void *to, size_t size)
     return 0;
 }
 
-/* A length and as many units of `unit` bytes; where they begin. */
+/* Where the next `length` units of `unit` bytes are: in the message, or where
+ * it refers to. */
 static const unsigned char *
-get_run(fc_incoming *in, size_t unit, uint32_t *length)
+get_run(fc_incoming *in, size_t unit, uint32_t length)
 {
-    if (fc_incoming_read(in, length, sizeof(*length)) < 0) {
-        return NULL;
+    size_t size = unit * length;
+    if (in->count > 0 && size >= FC_REFER_FROM) {
+        const fc_referred *r = &in->referred[in->next];
+        if (in->next < in->count && (size_t)r->buffer.len == size) {
+            in->next++;
+            return r->buffer.buf;
+        }
     }
-    const unsigned char *begin = in->at;
-    if (*length > (size_t)(in->end - in->at) / unit) {
-        (void)fc_incoming_complain();
-        return NULL;
+    else if (size <= (size_t)(in->end - in->at)) {
+        const unsigned char *begin = in->at;
+        in->at += size;
+        return begin;
     }
-    in->at += *length * unit;
-    return begin;
+    (void)fc_incoming_complain();
+    return NULL;
 }
 
 static PyObject *
 get_ascii(fc_incoming *in)
 {
     uint32_t length;
-    const unsigned char *run = get_run(in, 1, &length);
+    if (fc_incoming_read(in, &length, sizeof(length)) < 0) {
+        return NULL;
+    }
+    const unsigned char *run = get_run(in, 1, length);
     if (run == NULL) {
         return NULL;
     }
@@ -229,14 +238,15 @@ get_str(fc_incoming *in)
         || fc_incoming_read(in, &kind, 1) < 0) {
         return NULL;
     }
-    if ((kind != 1 && kind != 2 && kind != 4)
-        || length > (size_t)(in->end - in->at) / kind) {
+    if (kind != 1 && kind != 2 && kind != 4) {
         (void)fc_incoming_complain();
         return NULL;
     }
-    const unsigned char *run = in->at;
+    const unsigned char *run = get_run(in, kind, length);
+    if (run == NULL) {
+        return NULL;
+    }
     size_t size = (size_t)length * kind;
-    in->at += size;
     if ((uintptr_t)run % kind == 0) {
         return PyUnicode_FromKindAndData(kind, run, (Py_ssize_t)length);
     }
@@ -321,7 +331,10 @@ get_value(fc_incoming *in, int depth)
     case TAG_STR:
         return get_str(in);
     case TAG_BYTES:
-        run = get_run(in, 1, &length);
+        if (fc_incoming_read(in, &length, sizeof(length)) < 0) {
+            return NULL;
+        }
+        run = get_run(in, 1, length);
         return run != NULL ? PyBytes_FromStringAndSize((const char *)run,
                                                        (Py_ssize_t)length)
                            : NULL;

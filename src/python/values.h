@@ -19,12 +19,22 @@
  * an exception. */
 int fc_value_put(fc_outgoing *o, PyObject *value);
 
-/* A message from another process, and where its reader stands. */
+/* A message from another process, and where its reader stands.  Within one
+ * process the pieces that the message refers to are read where they are:
+ * `referred`, those of the fc_outgoing. */
 typedef struct {
     const unsigned char *begin;
     const unsigned char *at;
     const unsigned char *end;
+    const fc_referred *referred;
+    unsigned count, next; /* of these */
 } fc_incoming;
+
+static inline fc_incoming
+fc_incoming_of(const unsigned char *bytes, size_t size)
+{
+    return (fc_incoming){.begin = bytes, .at = bytes, .end = bytes + size};
+}
 
 /* Read the next value: a new reference, or NULL with an exception. */
 PyObject *fc_value_get(fc_incoming *in);

@@ -121,7 +121,7 @@ function_of(fc_state *st, WorkerEndObject *end, uint32_t number)
         (void)fc_incoming_complain();
         return NULL;
     }
-    fc_incoming in = {bytes, bytes, bytes + size};
+    fc_incoming in = fc_incoming_of(bytes, size);
     return end->functions[number] = fc_pickle_get(st, &in, NULL);
 }
 
@@ -149,7 +149,7 @@ read_call(fc_state *st, WorkerEndObject *end, struct fc_job *job,
         }
         bytes = fc_region_bytes(region, &size);
     }
-    fc_incoming in = {bytes, bytes, bytes + size};
+    fc_incoming in = fc_incoming_of(bytes, size);
     int status = fc_call_get(st, &in, region, fn, args, kwargs);
     Py_XDECREF(region);
     if (status == 0 && *fn == NULL) {
@@ -289,7 +289,7 @@ call_item(PyObject *fn, const unsigned char *bytes, uint64_t size,
           bool *readable)
 {
     PyObject *stack[1 + FEW_ARGS];
-    fc_incoming in = {bytes, bytes, bytes + size};
+    fc_incoming in = fc_incoming_of(bytes, size);
     stack[0] = NULL;
     int count = fc_call_get_plain(&in, stack + 1, FEW_ARGS);
     PyObject *result = NULL;
