@@ -110,19 +110,26 @@ os.register_at_fork(after_in_child=_threads_wakeups.clear)
 
 
 class _ThreadWakeup:
-    """Wakes the thread that manages a pool."""
+    """Wakes the thread that manages a pool.
 
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
+    It is made without arguments, as the standard one, which subclasses rely on;
+    who makes it says afterwards which hub it rings.
+    """
+
+    _hub: Hub | None = None
+
+    def __init__(self) -> None:
         self._closed = False
 
     def wakeup(self) -> None:
         """Have it look at everything once more."""
-        self._hub.ring()
+        if self._hub is not None:
+            self._hub.ring()
 
     def clear(self) -> None:
         """Forget the calls of wakeup() so far."""
-        self._hub.silence()
+        if self._hub is not None:
+            self._hub.silence()
 
     def close(self) -> None:
         """Nothing: the hub closes what it has."""
@@ -171,7 +178,8 @@ class _ExecutorManagerThread(threading.Thread):
     def __init__(self, executor: Any, hub: Hub, processes: dict[int, Any]) -> None:
         super().__init__()
         self.hub = hub
-        self.thread_wakeup = _ThreadWakeup(hub)
+        self.thread_wakeup = _ThreadWakeup()
+        self.thread_wakeup._hub = hub
         self.shutdown_lock = executor._shutdown_lock
         self.processes = processes
         self.seats: dict[int, int] = executor._seats

@@ -243,7 +243,8 @@ class ProcessPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
         self._hub: Hub | None = Hub(max(index(self._max_workers), 1))
         self._call_queue: _CallQueue | None = _CallQueue()
         self._result_queue = None
-        self._executor_manager_thread_wakeup: Any = _ThreadWakeup(self._hub)
+        self._executor_manager_thread_wakeup: Any = _ThreadWakeup()
+        self._executor_manager_thread_wakeup._hub = self._hub
 
     @property
     def _pending_work_items(self) -> dict[int, Any]:

@@ -155,6 +155,24 @@ def test_what_is_none_after_shutdown(make):
     queue.join_thread()
 
 
+def test_what_wakes_the_manager_can_be_replaced(futures, make, monkeypatch):
+    """CPython's suite does it, with a class that takes no arguments either."""
+    made = []
+
+    class Wakeup(futures.process._ThreadWakeup):
+        def __init__(self):
+            super().__init__()
+            made.append(self)
+
+    monkeypatch.setattr(futures.process, "_ThreadWakeup", Wakeup)
+    pool = make(1)
+    assert pool._executor_manager_thread_wakeup in made
+    assert list(pool.map(abs, range(-3, 0))) == [3, 2, 1]
+    pool._executor_manager_thread_wakeup.wakeup()
+    assert pool.submit(abs, -1).result(30) == 1
+    pool.shutdown()
+
+
 def test_workers_are_started_as_the_running_version_does(make, gate, method):
     pool = make(3, **gate.options)
     held = [pool.submit(jobs.hold)]
