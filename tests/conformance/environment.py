@@ -5,10 +5,11 @@ the workers of multiprocessing, and nothing but those.  So it lives neither in
 environment variables nor on a path: a virtual environment is made for the run,
 and its site-packages hold
 
-- the package `futures_c_conformance`: a copy of ``inside/``,
-- a start-up file that calls `swap.install`: ``.pth``, and ``.start`` for the
-  versions that read it,
-- a link to the module under test, wherever it is installed.
+- a link to the module under test, wherever it is installed,
+- a start-up file that has it replace the standard names, as the environment
+  variable ``FUTURES_C_INSTALL=1`` does: ``.pth``, and ``.start`` for the versions
+  that read it,
+- the package `futures_c_conformance`: a copy of ``inside/``.
 
 `sys.executable` of everything that runs in it is its own interpreter, and that is
 what CPython's tests and multiprocessing start.
@@ -147,21 +148,26 @@ class Environment:
         place = root / "environment"
         site = _make_environment(place)
         self.python = place / "bin" / "python"
-        self._install_swap(site, target)
+        self._install_runner(site, target)
         if target != STANDARD:
-            (site / target).symlink_to(find_package(target))
+            self._install_swap(site, target)
         for suite in suites:
             shutil.copy(suite, site)
 
     @staticmethod
-    def _install_swap(site: Path, target: str) -> None:
+    def _install_runner(site: Path, target: str) -> None:
         ignored = shutil.ignore_patterns("__pycache__", "listing.py")
         shutil.copytree(INSIDE, site / PACKAGE, ignore=ignored)
         (site / PACKAGE / "target.py").write_text(f"TARGET = {target!r}\n")
-        line = f"import {PACKAGE}.swap; {PACKAGE}.swap.install()\n"
+
+    @staticmethod
+    def _install_swap(site: Path, target: str) -> None:
+        (site / target).symlink_to(find_package(target))
+        start = f"{target}._startup"
+        line = f"import {start}; {start}.install_later()\n"
         (site / f"{PACKAGE}.pth").write_text(line)
         # From 3.15 on this file is read, and the import line above is not.
-        (site / f"{PACKAGE}.start").write_text(f"{PACKAGE}.swap:install\n")
+        (site / f"{PACKAGE}.start").write_text(f"{start}:install_later\n")
 
     def run(self, *arguments: str) -> str:
         """The standard output of the environment's interpreter."""

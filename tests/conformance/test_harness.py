@@ -102,7 +102,7 @@ def test_swap_leaves_other_interpreters_alone(swapped: Environment) -> None:
 def test_nothing_is_loaded_before_it_is_imported(swapped: Environment) -> None:
     script = "import sys; print(*[n for n in sys.modules if 'futures' in n])"
     loaded = swapped.run("-I", "-c", script).split()
-    assert not [name for name in loaded if "conformance" not in name]
+    assert sorted(loaded) == ["futures_c", "futures_c._startup"]
 
 
 @pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
@@ -150,8 +150,8 @@ def test_run_on_the_standard_executor_is_noticed(swapped: Environment) -> None:
 
 def test_swap_that_replaces_too_little_is_noticed(swapped: Environment) -> None:
     script = (
-        "import concurrent.futures as f; from futures_c_conformance import swap; "
-        "swap.replaced.pop('concurrent.futures._base.wait'); swap.check('futures_c')"
+        "from concurrent.futures import _base; _base.wait = print; "
+        "from futures_c_conformance import swap; swap.check('futures_c')"
     )
     with pytest.raises(environment.EnvironmentFailure, match=r"futures\._base\.wait"):
         swapped.run("-I", "-c", script)

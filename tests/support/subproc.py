@@ -121,6 +121,7 @@ def run_command(
     cap: float = DEFAULT_CAP,
     uid: int | None = None,
     stdin: str = "",
+    cwd: Path | None = None,
 ) -> Outcome:
     """Run a command with exactly this environment and return its Outcome."""
     process = subprocess.Popen(
@@ -132,6 +133,7 @@ def run_command(
         env=env,
         start_new_session=True,
         user=uid,
+        cwd=cwd,
     )
     timed_out = False
     try:
