@@ -12,7 +12,7 @@ import weakref
 
 import pytest
 from future_kit import Call, Oops, Thing, free_threaded, new_future, outcome, pause
-from support.waiting import collected, dropped
+from support.waiting import FREE_THREADED, collected, dropped
 
 
 class ThingError(Exception):
@@ -206,7 +206,7 @@ def test_two_futures_that_hold_each_other(new):
 
 
 @pytest.mark.skipif(
-    free_threaded() and sys.version_info < (3, 14),
+    FREE_THREADED and sys.version_info < (3, 14),
     reason="3.13t keeps every class for ever once there has been a thread",
 )
 def test_a_subclass_is_collected_together_with_its_futures(futures):

@@ -5,8 +5,6 @@ What it costs is measured by the benchmark `import`.
 
 from __future__ import annotations
 
-import sys
-
 LIST_MODULES = """
     import sys
     import {module}
@@ -67,20 +65,6 @@ def test_an_executor_is_loaded_when_it_is_asked_for(script):
         assert "multiprocessing" in sys.modules
     """)
     outcome.check()
-
-
-def test_the_import_leaves_the_gil_as_it_is(script):
-    outcome = script("""
-        import sys
-        def gil():
-            return getattr(sys, "_is_gil_enabled", lambda: True)()
-        before = gil()
-        import futures_c.thread, futures_c.process
-        assert gil() == before
-        print(before)
-    """).check()
-    free_threaded = "free-threading" in sys.version
-    assert outcome.lines == [str(not free_threaded)]
 
 
 def test_it_imports_in_a_subinterpreter(script):

@@ -238,13 +238,13 @@ def test_arguments_die_in_the_worker_before_the_next_task_begins(futures):
 
 
 RSS = """
-import gc, os, sys
+import gc, os, sys, sysconfig
 
 def resident():
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
-if not getattr(sys, "_is_gil_enabled", lambda: True)():
+if sysconfig.get_config_var("Py_GIL_DISABLED"):
     # The allocator of free-threaded builds keeps pages for each thread, for
     # longer than a test takes.  Its blocks are counted, each as 32 bytes.
     def resident():
