@@ -11,6 +11,8 @@
   uses SIGALRM, which tests leave alone.
 - After each test no thread, child process or file descriptor may be left
   beyond those that were there before it.
+- With the plugin pytest-run-parallel most tests can run in several threads at
+  once: see support/parallel.py.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from support import sanitizers
+from support import parallel, sanitizers
 from support.forked import call_in_child
 from support.leftovers import Census, wait_for_none
 from support.subproc import Outcome, run_script
@@ -52,6 +54,7 @@ MARKERS = (
     "slow: takes more than a second; CI runs it all the same",
     "stress: random or racing work; prints its seed",
     "cap(seconds): the time after which this test counts as hung",
+    "thread_unsafe(reason): does not run in several threads at once",
 )
 
 _leaked = pytest.StashKey[bool]()
@@ -78,6 +81,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", line)
     config.stash[_leaked] = False
     sanitizers.prepare()
+    parallel.prepare(config)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -93,6 +97,11 @@ def _on_standard(item: pytest.Item) -> bool:
     return callspec is not None and callspec.params.get("futures") == "standard"
 
 
+def _in_child(item: pytest.Item) -> bool:
+    """Whether a test is a known fault of the standard module, and runs on it."""
+    return item.get_closest_marker("fault") is not None and _on_standard(item)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Do not judge what is known to fail: the standard module, sanitizers."""
     for item in items:
@@ -100,8 +109,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             if not sanitizers.BUILT_IN.isdisjoint(mark.args):
                 item.add_marker(pytest.mark.skip(reason=mark.kwargs["reason"]))
         mark = item.get_closest_marker("fault")
-        if mark is not None and _on_standard(item):
+        if mark is not None and _in_child(item):
             item.add_marker(pytest.mark.xfail(strict=False, reason=mark.args[0]))
+    parallel.arrange(items, _in_child)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -85,6 +85,9 @@ class Failure(Exception):
 class CPythonTest(pytest.Item):
     """One test."""
 
+    #: For pytest-run-parallel: it is not to try.
+    _parallel_custom_item = True
+
     def __init__(self, *, listed: Listed, **options: object) -> None:
         """Make the item of *listed*."""
         super().__init__(**options)  # type: ignore[arg-type]

@@ -13,6 +13,7 @@ from typing import Any
 
 import future_kit
 import pytest
+from support.parallel import fresh
 
 
 @pytest.fixture(params=future_kit.MODES)
@@ -81,7 +82,7 @@ def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     return caplog
 
 
-@pytest.fixture
+@fresh
 def work() -> Iterator[future_kit.Work]:
     """A function for map whose item 1 blocks until it is let go."""
     work = future_kit.Work()

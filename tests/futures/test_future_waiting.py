@@ -229,6 +229,7 @@ def test_ping_pong_between_threads(futures, fast_switch):
     assert call.end() == ("returned", None)
 
 
+@pytest.mark.thread_unsafe(reason="counts threads")
 def test_threads_end_with_the_test(futures):
     """Waiting starts no thread of its own."""
     before = threading.active_count()

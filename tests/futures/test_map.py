@@ -10,6 +10,7 @@ import time
 
 import pytest
 from future_kit import Call, Oops, Relay, gate, outcome, pause, take_all
+from support.parallel import fresh
 
 
 @pytest.fixture(params=[1, 2, 4])
@@ -19,7 +20,7 @@ def pool(futures, request):
         yield pool
 
 
-@pytest.fixture
+@fresh
 def single(futures):
     """A pool of one worker, which runs items in order."""
     with futures.ThreadPoolExecutor(1) as pool:

@@ -19,11 +19,12 @@ from future_kit import (
     outcome,
     pause,
 )
+from support.parallel import fresh
 from support.sanitizers import FORK
 from support.waiting import collected, dropped, until
 
 
-@pytest.fixture
+@fresh
 def single(futures):
     """A pool of one worker, which runs items in order."""
     with futures.ThreadPoolExecutor(1) as pool:

@@ -24,6 +24,7 @@ def until_exists(path):
         time.sleep(0.001)
 
 
+@pytest.mark.thread_unsafe(reason="needs both workers of its pool")
 def test_they_come_as_they_end_and_the_loop_runs(run, pool, tmp_path):
     path = tmp_path / "go"
 

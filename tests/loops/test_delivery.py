@@ -9,6 +9,7 @@ import logging
 import threading
 
 import pytest
+from support.parallel import fresh
 
 import futures_c
 from futures_c import Future
@@ -29,7 +30,7 @@ def elsewhere(function, *args):
     thread.join()
 
 
-@pytest.fixture
+@fresh
 def counted(loop_class):
     """A loop that counts how often another thread wakes it."""
 

@@ -6,6 +6,7 @@ import time
 import weakref
 
 import pytest
+from support.parallel import fresh
 from support.waiting import collected, dropped, until
 
 
@@ -22,7 +23,7 @@ def no_collector():
     gc.enable()
 
 
-@pytest.fixture
+@fresh
 def gate():
     event = threading.Event()
     yield event

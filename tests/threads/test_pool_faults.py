@@ -10,10 +10,11 @@ import threading
 import time
 
 import pytest
+from support.parallel import fresh
 from support.sanitizers import FORK
 
 
-@pytest.fixture
+@fresh
 def gate():
     event = threading.Event()
     yield event

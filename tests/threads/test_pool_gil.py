@@ -109,6 +109,7 @@ def test_python_tasks_leave_other_threads_their_turn(futures, short_interval):
     assert all(future.result() > 10 for future in pending)
 
 
+@pytest.mark.thread_unsafe(reason="changes the switch interval")
 def test_the_switch_interval_is_neither_read_once_nor_changed(futures):
     previous = sys.getswitchinterval()
     try:

@@ -12,12 +12,13 @@ import threading
 import weakref
 
 import pytest
+from support.parallel import fresh
 from support.waiting import collected, until
 
 NEW_CONTEXTS = sys.version_info >= (3, 14)
 
 
-@pytest.fixture
+@fresh
 def gate():
     event = threading.Event()
     yield event
@@ -453,6 +454,7 @@ def test_a_subclass_with_its_own_worker_function(futures):
     assert served[:10] == pending
 
 
+@pytest.mark.thread_unsafe(reason="replaces a method of the class")
 def test_submit_patched_on_the_class(futures):
     """As tracing tools do it; and taken back."""
     cls = futures.ThreadPoolExecutor
@@ -483,6 +485,7 @@ def test_submit_patched_on_the_class(futures):
     assert calls == []
 
 
+@pytest.mark.thread_unsafe(reason="replaces a method of the class")
 def test_submit_patched_on_the_class_while_pools_exist(futures):
     cls = futures.ThreadPoolExecutor
     original = cls.submit
@@ -559,6 +562,7 @@ def test_a_subclass_that_carries_context_variables(futures):
         assert pool.submit(read).result() == ("changed" if inherits else "unset")
 
 
+@pytest.mark.thread_unsafe(reason="replaces a method of the class")
 def test_a_wrapper_object_in_place_of_submit(futures):
     """As wrapt does it: a descriptor on the class that is no function."""
     cls = futures.ThreadPoolExecutor

@@ -4,12 +4,13 @@ import threading
 import time
 
 import pytest
+from support.parallel import fresh
 from support.waiting import until
 
 AFTER = "^cannot schedule new futures after shutdown$"
 
 
-@pytest.fixture
+@fresh
 def gate():
     """An event that tasks wait for; set at the end whatever happens."""
     event = threading.Event()

@@ -8,10 +8,11 @@ import threading
 import time
 
 import pytest
+from support.parallel import fresh
 from support.waiting import until
 
 
-@pytest.fixture
+@fresh
 def gate():
     event = threading.Event()
     yield event
@@ -313,6 +314,7 @@ def test_a_finalizer_that_raises_harms_nothing(futures, script):
 
 
 @pytest.mark.fault("gh-121649")
+@pytest.mark.thread_unsafe(reason="sets a signal handler")
 def test_gh121649_submission_from_a_signal_handler_during_a_wait(futures):
     """Handlers run in the main thread, wherever it is: in a wait as well."""
     numbers = itertools.count()

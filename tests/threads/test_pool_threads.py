@@ -148,6 +148,7 @@ def test_thread_locals_are_dropped_with_the_worker(futures):
 
 
 @pytest.mark.parametrize("kind", ["settrace", "setprofile"])
+@pytest.mark.thread_unsafe(reason="sets what traces all threads")
 def test_trace_and_profile_functions_see_the_tasks(futures, kind):
     seen = []
 
@@ -232,6 +233,7 @@ def test_map_over_few_items_starts_few_threads(futures):
         assert 1 <= len(pool._threads) <= 2
 
 
+@pytest.mark.thread_unsafe(reason="counts threads")
 def test_no_thread_is_started_before_the_first_task(futures):
     before = threading.active_count()
     with futures.ThreadPoolExecutor(8) as pool:
