@@ -88,7 +88,7 @@ fc_reply_get(fc_state *st, unsigned kind, const unsigned char *bytes,
         && is_main_thread(st)) {
         /* The user's, or the object's own?  Once more will tell. */
         PyObject *raised = fc_exception_take();
-        in = (fc_incoming){bytes, bytes, bytes + size};
+        in = fc_incoming_of(bytes, size);
         object = fc_object_get(st, &in, region);
         interrupted = object != NULL;
         Py_DECREF(raised);
