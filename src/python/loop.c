@@ -104,8 +104,8 @@ typedef struct {
 typedef struct {
     PyObject_HEAD
     PyObject *key;  /* of the dictionary: the loop's address */
-    PyObject *loop; /* a weak reference, which calls us when it ends */
     /* guarded by the object's lock */
+    PyObject *loop; /* a weak reference, which calls us when it ends, or NULL */
     letter *letters;
     size_t count, capacity;
     bool asked; /* the loop is going to empty it */
@@ -165,7 +165,22 @@ put_letter(MailboxObject *box, PyObject *callback, PyObject *future)
     return status;
 }
 
-/* The loop has gone: forget what nobody will take out. */
+/* The loop that it is for: a new reference, or NULL when it has gone. */
+static PyObject *
+owner_of(MailboxObject *box)
+{
+    PyObject *ref;
+    FC_LOCK(box);
+    ref = Py_XNewRef(box->loop);
+    FC_UNLOCK();
+    PyObject *loop = ref != NULL ? fc_weakref_get(ref) : NULL;
+    Py_XDECREF(ref);
+    return loop;
+}
+
+/* The loop has gone: forget what nobody will take out.  And the reference: it
+ * may keep its callback, which is the box, and only the collector's next turn
+ * would find the two of them. */
 static void
 close_mailbox(fc_state *st, MailboxObject *box)
 {
@@ -175,6 +190,12 @@ close_mailbox(fc_state *st, MailboxObject *box)
         PyErr_Clear();
     }
     Py_XDECREF(there);
+    PyObject *ref;
+    FC_LOCK(box);
+    ref = box->loop;
+    box->loop = NULL;
+    FC_UNLOCK();
+    Py_XDECREF(ref);
     size_t count;
     letter *letters = take_letters(box, &count);
     drop_letters(letters, 0, count);
@@ -207,7 +228,7 @@ mailbox_of(fc_state *st, PyObject *loop)
     PyObject *box = key != NULL ? fc_dict_get(st->mailboxes, key) : NULL;
     if (box != NULL) {
         /* Another loop may have been there. */
-        PyObject *owner = fc_weakref_get(((MailboxObject *)box)->loop);
+        PyObject *owner = owner_of((MailboxObject *)box);
         if (owner != loop) {
             Py_CLEAR(box);
         }
@@ -435,7 +456,7 @@ mailbox_tp_call(PyObject *self, PyObject *Py_UNUSED(args),
     if (st == NULL) {
         Py_RETURN_NONE;
     }
-    PyObject *loop = fc_weakref_get(box->loop);
+    PyObject *loop = owner_of(box);
     if (loop == NULL) {
         close_mailbox(st, box);
         Py_RETURN_NONE;

@@ -216,6 +216,25 @@ def test_loops_come_and_go(chain):
             gc.collect()
 
 
+@pytest.mark.thread_unsafe(reason="counts the garbage of all threads")
+def test_a_loop_that_is_collected_leaves_no_garbage(chain):
+    """What a program that looks for its own cycles would find."""
+
+    async def main():
+        asyncio.get_running_loop().cycle = asyncio.get_running_loop()
+        with futures_c.ThreadPoolExecutor(1) as pool:
+            return await chain(pool.submit(abs, -1))
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert asyncio.run(main()) == 1
+        gc.collect()
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+
+
 @pytest.mark.parametrize("kind", ["ThreadPoolExecutor", "ProcessPoolExecutor"])
 def test_run_in_executor(run, kind):
     async def main():
