@@ -88,7 +88,7 @@ PACKAGES = (
             "tests/test_to_process.py",
             "tests/test_fileio.py",
         ),
-        least=800,
+        least=560,
     ),
     Package(
         "asgiref",
