@@ -107,33 +107,80 @@ typedef struct {
     /* guarded by the object's lock */
     PyObject *loop; /* a weak reference, which calls us when it ends, or NULL */
     letter *letters;
-    size_t count, capacity;
-    bool asked; /* the loop is going to empty it */
+    size_t first, count, capacity; /* letters[first] to letters[count - 1] */
+    bool asked;                    /* the loop is going to empty it */
 } MailboxObject;
 
 static void
-drop_letters(letter *letters, size_t from, size_t count)
+drop_letter(letter *l)
 {
-    for (size_t i = from; i < count; i++) {
-        Py_DECREF(letters[i].callback);
-        Py_DECREF(letters[i].future);
-    }
-    PyMem_Free(letters);
+    Py_DECREF(l->callback);
+    Py_DECREF(l->future);
 }
 
-/* Take all letters out; the loop has to be asked for the next one. */
-static letter *
-take_letters(MailboxObject *box, size_t *count)
+/* Take the oldest letter out. */
+static bool
+take_letter(MailboxObject *box, letter *l)
 {
-    letter *letters;
+    bool is_there;
     FC_LOCK(box);
-    letters = box->letters;
-    *count = box->count;
-    box->letters = NULL;
-    box->count = box->capacity = 0;
+    is_there = box->first < box->count;
+    if (is_there) {
+        *l = box->letters[box->first++];
+    }
+    if (box->first == box->count) {
+        PyMem_Free(box->letters);
+        box->letters = NULL;
+        box->first = box->count = box->capacity = 0;
+    }
+    FC_UNLOCK();
+    return is_there;
+}
+
+/* The loop has come, or never will: it has to be asked for the next letter.
+ * Returns how many there are. */
+static size_t
+begin_to_empty(MailboxObject *box)
+{
+    size_t count;
+    FC_LOCK(box);
+    count = box->count - box->first;
     box->asked = false;
     FC_UNLOCK();
-    return letters;
+    return count;
+}
+
+static void
+drop_letters(MailboxObject *box)
+{
+    letter l;
+    (void)begin_to_empty(box);
+    while (take_letter(box, &l)) {
+        drop_letter(&l);
+    }
+}
+
+/* Make room for a letter, under the lock. */
+static bool
+make_room(MailboxObject *box)
+{
+    if (box->count < box->capacity) {
+        return true;
+    }
+    if (box->first > box->count / 2) {
+        box->count -= box->first;
+        memmove(box->letters, box->letters + box->first,
+                box->count * sizeof(letter));
+        box->first = 0;
+        return true;
+    }
+    size_t capacity = box->capacity == 0 ? 16 : box->capacity * 2;
+    letter *grown = PyMem_Realloc(box->letters, capacity * sizeof(*grown));
+    if (grown != NULL) {
+        box->letters = grown;
+        box->capacity = capacity;
+    }
+    return grown != NULL;
 }
 
 /* -1: no memory.  1: the loop has to be asked to empty it.  0: it was. */
@@ -142,19 +189,7 @@ put_letter(MailboxObject *box, PyObject *callback, PyObject *future)
 {
     int status;
     FC_LOCK(box);
-    status = box->asked ? 0 : 1;
-    if (box->count == box->capacity) {
-        size_t capacity = box->capacity == 0 ? 16 : box->capacity * 2;
-        letter *grown =
-            PyMem_Realloc(box->letters, capacity * sizeof(*grown));
-        if (grown == NULL) {
-            status = -1;
-        }
-        else {
-            box->letters = grown;
-            box->capacity = capacity;
-        }
-    }
+    status = !make_room(box) ? -1 : box->asked ? 0 : 1;
     if (status >= 0) {
         box->letters[box->count].callback = fc_ref_give(callback);
         box->letters[box->count].future = fc_ref_give(future);
@@ -196,15 +231,36 @@ close_mailbox(fc_state *st, MailboxObject *box)
     box->loop = NULL;
     FC_UNLOCK();
     Py_XDECREF(ref);
-    size_t count;
-    letter *letters = take_letters(box, &count);
-    drop_letters(letters, 0, count);
+    drop_letters(box);
+}
+
+/* A loop that was closed with letters under way lives by them: the futures'
+ * callbacks know it.  Found whenever there is a new loop. */
+static void
+close_mailboxes_of_closed_loops(fc_state *st)
+{
+    PyObject *boxes = PyDict_Values(st->mailboxes);
+    for (Py_ssize_t i = 0; boxes != NULL && i < PyList_GET_SIZE(boxes); i++) {
+        MailboxObject *box = (MailboxObject *)PyList_GET_ITEM(boxes, i);
+        PyObject *loop = owner_of(box);
+        PyObject *answer =
+            loop != NULL ? PyObject_CallMethod(loop, "is_closed", NULL) : NULL;
+        if (answer == Py_True) {
+            close_mailbox(st, box);
+        }
+        Py_XDECREF(answer);
+        Py_XDECREF(loop);
+        PyErr_Clear();
+    }
+    Py_XDECREF(boxes);
+    PyErr_Clear();
 }
 
 /* A loop's new mailbox, or NULL: a loop may refuse weak references. */
 static PyObject *
 make_mailbox(fc_state *st, PyObject *key, PyObject *loop)
 {
+    close_mailboxes_of_closed_loops(st);
     MailboxObject *box = PyObject_GC_New(MailboxObject, st->mailbox_type);
     if (box == NULL) {
         return NULL;
@@ -251,22 +307,20 @@ mailbox_of(fc_state *st, PyObject *loop)
 static void
 call_instead(fc_state *st, MailboxObject *box, PyObject *callback, PyObject *f)
 {
-    size_t count;
-    letter *letters = take_letters(box, &count);
-    for (size_t i = 0; i < count; i++) {
-        if (letters[i].callback == callback && letters[i].future == f) {
-            continue; /* by our caller */
+    letter l;
+    for (size_t left = begin_to_empty(box); left > 0 && take_letter(box, &l);
+         left--) {
+        /* The one that could not be posted, by our caller. */
+        if (l.callback != callback || l.future != f) {
+            PyObject *none = PyObject_CallOneArg(l.callback, l.future);
+            if (none == NULL) {
+                fc_log_exception(st, "exception",
+                                 "exception calling callback for %r", l.future);
+            }
+            Py_XDECREF(none);
         }
-        PyObject *none =
-            PyObject_CallOneArg(letters[i].callback, letters[i].future);
-        if (none == NULL) {
-            fc_log_exception(st, "exception",
-                             "exception calling callback for %r",
-                             letters[i].future);
-        }
-        Py_XDECREF(none);
+        drop_letter(&l);
     }
-    drop_letters(letters, 0, count);
 }
 
 bool
@@ -406,32 +460,22 @@ report(PyObject *loop, const letter *l)
     return none != NULL ? 0 : -1;
 }
 
-/* An exception goes through: the letters after it wait for the loop's next
- * turn, before those that have come meanwhile. */
+/* Have the loop come again.  What one letter lets go on may run the loop itself,
+ * as nest_asyncio has it, and wait there for a later letter; or raise what goes
+ * through, and leave the others to the loop's next turn. */
 static void
-put_back(fc_state *st, MailboxObject *box, PyObject *loop, letter *letters,
-         size_t from, size_t count)
+ask_again(fc_state *st, MailboxObject *box, PyObject *loop)
 {
-    PyObject *raised = fc_exception_take();
-    size_t later_count;
-    letter *later = take_letters(box, &later_count);
-    bool ask = false;
-    for (size_t i = from; i < count; i++) {
-        ask |= put_letter(box, letters[i].callback, letters[i].future) == 1;
+    FC_LOCK(box);
+    box->asked = true;
+    FC_UNLOCK();
+    PyObject *handle =
+        PyObject_CallMethodOneArg(loop, st->str_call_soon, (PyObject *)box);
+    if (handle == NULL) {
+        PyErr_Clear();
+        (void)begin_to_empty(box);
     }
-    for (size_t i = 0; i < later_count; i++) {
-        ask |= put_letter(box, later[i].callback, later[i].future) == 1;
-    }
-    if (ask) {
-        PyObject *handle = PyObject_CallMethodOneArg(
-            loop, st->str_call_soon_threadsafe, (PyObject *)box);
-        if (handle == NULL) {
-            PyErr_Clear();
-        }
-        Py_XDECREF(handle);
-    }
-    drop_letters(later, 0, later_count);
-    fc_exception_restore(raised);
+    Py_XDECREF(handle);
 }
 
 static bool
@@ -444,6 +488,18 @@ is_debugging(PyObject *loop)
         PyErr_Clear();
     }
     return debugging > 0;
+}
+
+static int
+deliver(fc_state *st, const letter *l, bool debugging)
+{
+    if (Py_TYPE(l->callback) == st->awaiter_type) {
+        return fc_awaiter_deliver(st, l->callback, debugging);
+    }
+    if (Py_TYPE(l->callback) == st->link_type) {
+        return fc_link_deliver(st, (LinkObject *)l->callback, l->future);
+    }
+    return chain_deliver(st, l->callback, l->future);
 }
 
 /* Called by the loop, and by the weak reference when the loop has gone. */
@@ -461,31 +517,22 @@ mailbox_tp_call(PyObject *self, PyObject *Py_UNUSED(args),
         close_mailbox(st, box);
         Py_RETURN_NONE;
     }
-    /* Then each task is to have a handle, with its name, of its own. */
-    bool debugging = is_debugging(loop);
-    size_t count, at = 0;
-    letter *letters = take_letters(box, &count);
-    int status = 0;
-    while (status == 0 && at < count) {
-        letter *l = &letters[at++];
-        if (Py_TYPE(l->callback) == st->awaiter_type) {
-            status = fc_awaiter_deliver(st, l->callback, debugging);
-        }
-        else if (Py_TYPE(l->callback) == st->link_type) {
-            status =
-                fc_link_deliver(st, (LinkObject *)l->callback, l->future);
-        }
-        else {
-            status = chain_deliver(st, l->callback, l->future);
-        }
-        if (status < 0) {
-            status = report(loop, l);
-        }
-        if (status < 0) {
-            put_back(st, box, loop, letters, at, count);
-        }
+    /* What comes meanwhile waits for the loop's next turn. */
+    size_t left = begin_to_empty(box);
+    if (left > 1) {
+        ask_again(st, box, loop);
     }
-    drop_letters(letters, 0, count);
+    /* Then each task is to have a handle, with its name, of its own. */
+    bool debugging = left > 0 && is_debugging(loop);
+    letter l;
+    int status = 0;
+    for (; status == 0 && left > 0 && take_letter(box, &l); left--) {
+        status = deliver(st, &l, debugging);
+        if (status < 0) {
+            status = report(loop, &l);
+        }
+        drop_letter(&l);
+    }
     Py_DECREF(loop);
     return status < 0 ? NULL : Py_NewRef(Py_None);
 }
@@ -499,7 +546,7 @@ mailbox_tp_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(box->key);
     Py_VISIT(box->loop);
-    for (size_t i = 0; i < box->count; i++) {
+    for (size_t i = box->first; i < box->count; i++) {
         Py_VISIT(box->letters[i].callback);
         Py_VISIT(box->letters[i].future);
     }
@@ -509,10 +556,7 @@ mailbox_tp_traverse(PyObject *self, visitproc visit, void *arg)
 static int
 mailbox_tp_clear(PyObject *self)
 {
-    MailboxObject *box = (MailboxObject *)self;
-    size_t count;
-    letter *letters = take_letters(box, &count);
-    drop_letters(letters, 0, count);
+    drop_letters((MailboxObject *)self);
     return 0;
 }
 

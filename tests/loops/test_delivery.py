@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import asyncio.tasks
 import concurrent.futures
 import gc
 import logging
 import threading
+import weakref
 
 import pytest
 from support.parallel import fresh
@@ -233,6 +235,56 @@ def test_a_loop_that_is_collected_leaves_no_garbage(chain):
         assert gc.collect() == 0
     finally:
         gc.enable()
+
+
+def test_a_loop_that_runs_within_a_task_gets_the_letters_after_it():
+    """As nest_asyncio has it; the futures have ended in the same batch."""
+    first, second, third = Future(), Future(), Future()
+
+    async def outer(inner):
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert await first == 1
+        asyncio.tasks._leave_task(loop, task)
+        for _ in range(20):
+            loop.call_soon(int)
+            loop._run_once()
+        asyncio.tasks._enter_task(loop, task)
+        assert inner.done()
+        return await third
+
+    async def main():
+        inner = asyncio.ensure_future(asyncio.wait([asyncio.ensure_future(second)]))
+        waiting = asyncio.ensure_future(outer(inner))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        for k, future in enumerate([first, second, third], 1):
+            future.set_result(k)
+        assert await asyncio.wait_for(waiting, 30) == 3
+
+    asyncio.run(main())
+
+
+@pytest.mark.thread_unsafe(reason="other threads look at all loops")
+def test_letters_do_not_keep_closed_loops(chain):
+    """The last one is kept until there is another loop."""
+
+    def close_with_a_letter_under_way():
+        async def begin():
+            waiting = chain(future)
+            await asyncio.sleep(0)
+            return waiting
+
+        future = Future()
+        loop = asyncio.new_event_loop()
+        waiting = loop.run_until_complete(begin())
+        future.set_result(1)
+        waiting._log_destroy_pending = False
+        loop.close()
+        return weakref.ref(loop)
+
+    loops = [close_with_a_letter_under_way() for _ in range(10)]
+    gc.collect()
+    assert not any(loop() for loop in loops[:-1])
 
 
 @pytest.mark.parametrize("kind", ["ThreadPoolExecutor", "ProcessPoolExecutor"])
