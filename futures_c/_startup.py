@@ -19,7 +19,7 @@ import os
 import sys
 from contextlib import suppress
 from functools import partial
-from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from importlib.machinery import ModuleSpec, PathFinder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +31,31 @@ VARIABLE = "FUTURES_C_INSTALL"
 STANDARD = "concurrent.futures"
 
 
-class _Loader(SourceFileLoader):
+class _AnyLoader:
+    """Loads a module by the loader that it has, whether from source or not.
+
+    A standard library may be stored as bytecode, or in an archive.
+    """
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        module: ModuleType | None = self._real.create_module(spec)
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        # It is ours for the import alone.
+        spec = module.__spec__
+        if spec is not None and spec.loader is self:
+            module.__loader__ = spec.loader = self._real
+        self._real.exec_module(module)
+
+
+class _Loader(_AnyLoader):
     """Loads ``concurrent.futures``, and replaces its names."""
 
     def exec_module(self, module: ModuleType) -> None:
@@ -42,7 +66,7 @@ class _Loader(SourceFileLoader):
             _install()
 
 
-class _OurLoader(SourceFileLoader):
+class _OurLoader(_AnyLoader):
     """Loads our modules where they come first, as in a worker.
 
     What they import from the standard package has to be the standard one.
@@ -62,7 +86,7 @@ class _OurLoader(SourceFileLoader):
             _install()
 
 
-class _WatchingLoader(SourceFileLoader):
+class _WatchingLoader(_AnyLoader):
     """Loads a module that install() has to do something about."""
 
     def exec_module(self, module: ModuleType) -> None:
@@ -75,10 +99,10 @@ class _WatchingLoader(SourceFileLoader):
 class _Finder:
     """Finds modules where they are, to be loaded by loaders from above."""
 
-    def __init__(self, loader: type[SourceFileLoader], *names: str) -> None:
+    def __init__(self, loader: type[_AnyLoader], *names: str) -> None:
         self._loaders = dict.fromkeys(names, loader)
 
-    def also(self, loader: type[SourceFileLoader], *names: str) -> None:
+    def also(self, loader: type[_AnyLoader], *names: str) -> None:
         self._loaders.update(dict.fromkeys(names, loader))
 
     def find_spec(
@@ -92,8 +116,8 @@ class _Finder:
         if loader is None:
             return None
         spec = PathFinder.find_spec(name, path, target)
-        if spec is not None and isinstance(spec.loader, SourceFileLoader):
-            spec.loader = loader(name, spec.loader.path)
+        if spec is not None and hasattr(spec.loader, "exec_module"):
+            spec.loader = loader(spec.loader)
         return spec
 
 

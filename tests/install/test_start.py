@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import compileall
+import concurrent
 import shutil
 import sys
 from pathlib import Path
@@ -83,3 +85,27 @@ def test_the_start_file_heeds_the_variable(python, tmp_path, value, kind):
     ran = python(*STRICT, "-I", "-S", "-c", code, str(tmp_path), env=env).check()
     assert ran.lines == [kind]
     assert ran.stderr == ""
+
+
+@pytest.mark.parametrize("archived", [False, True], ids=["files", "archive"])
+def test_a_standard_library_that_is_stored_as_bytecode(python, tmp_path, archived):
+    """As where room is short, and in the embeddable distribution."""
+    library = tmp_path / "library"
+    shutil.copytree(
+        Path(concurrent.__path__[0]),
+        library / "concurrent",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    assert compileall.compile_dir(library, quiet=1, legacy=True)
+    for source in library.rglob("*.py"):
+        source.unlink()
+    if archived:
+        library = Path(shutil.make_archive(str(library), "zip", library))
+    env = {"FUTURES_C_INSTALL": "1", "PYTHONPATH": str(library)}
+    code = """if True:
+        import concurrent.futures as cf
+        print(cf.__file__.endswith(".pyc"), cf.Future.__module__)
+        print(type(cf.__loader__).__module__.startswith("futures_c"))
+    """
+    ran = python(*STRICT, "-c", code, env=env).check()
+    assert ran.lines == ["True futures_c._base", "False"]
