@@ -431,7 +431,7 @@ def install(modules: str | Iterable[str | ModuleType] = ()) -> Status:
         with _lock:
             _state.reason = reason
             return status()
-    if sys.is_finalizing() or getattr(threading, "_SHUTTING_DOWN", False):
+    if _is_ending():
         raise RuntimeError("futures_c.install(): the interpreter is shutting down")
     # All imports before the lock: another thread may be at one of them, and want
     # the lock next.
@@ -464,6 +464,24 @@ def install(modules: str | Iterable[str | ModuleType] = ()) -> Status:
                     _replace_in(space, _state.counterparts)
                 _state.modules.add(name)
         return status()
+
+
+def _is_ending() -> bool:
+    """Whether threads can no longer be started, nor their modules be loaded."""
+    return sys.is_finalizing() or getattr(threading, "_SHUTTING_DOWN", False)
+
+
+def install_unasked() -> None:
+    """Call install() for whoever imports ``concurrent.futures``.
+
+    He cannot be told that it is too late, and may need what still works then: at
+    exit, asyncio without threads.
+    """
+    if _is_ending():
+        with _lock:
+            _state.reason = "the interpreter was shutting down"
+    else:
+        install("*")
 
 
 def _listed(modules: str | Iterable[str | ModuleType]) -> list[str] | None:

@@ -137,8 +137,7 @@ def _install() -> None:
     from futures_c import _install
 
     _forget(_later)
-    # Nobody can be told that it is too late.
-    _install.install("*")
+    _install.install_unasked()
 
 
 def _forget(finder: _Finder) -> None:

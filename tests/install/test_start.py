@@ -109,3 +109,29 @@ def test_a_standard_library_that_is_stored_as_bytecode(python, tmp_path, archive
     """
     ran = python(*STRICT, "-c", code, env=env).check()
     assert ran.lines == ["True futures_c._base", "False"]
+
+
+@pytest.mark.parametrize("where", ["atexit", "thread"])
+def test_what_is_imported_at_exit_is_the_standard_module(python, where):
+    """asyncio runs there with it; ours could load no thread pool any more."""
+    code = f"""if True:
+        import atexit, sys, threading
+        def end():
+            import asyncio
+            asyncio.run(asyncio.sleep(0))
+            import concurrent.futures, futures_c
+            print(concurrent.futures.Future.__module__)
+            print(futures_c.status().reason)
+        def wait_and_end():
+            threading.main_thread().join()
+            end()
+        if {where!r} == "thread":
+            threading.Thread(target=wait_and_end).start()
+        else:
+            atexit.register(end)
+    """
+    ran = python(*STRICT, "-c", code, env={"FUTURES_C_INSTALL": "1"}).check()
+    assert ran.lines == [
+        "concurrent.futures._base",
+        "the interpreter was shutting down",
+    ]
