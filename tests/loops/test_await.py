@@ -267,3 +267,38 @@ def test_nothing_is_kept(run):
     future = run(main)
     gc.collect()
     assert future() is None
+
+
+def test_one_that_has_ended_is_not_waited_for(run):
+    """As with a future of asyncio's own; wrap_future() gives the loop a turn."""
+
+    async def main():
+        future, turns = Future(), []
+        future.set_result(1)
+        asyncio.get_running_loop().call_soon(turns.append, 1)
+        assert await future == 1
+        assert not turns
+        assert await asyncio.wrap_future(future) == 1
+        assert turns
+
+    run(main)
+
+
+def test_what_takes_futures_as_they_are(run):
+    async def main():
+        made = []
+
+        def future():
+            made.append(Future())
+            later(made[-1], 1)
+            return made[-1]
+
+        assert await asyncio.gather(future(), future()) == [1, 1]
+        assert await asyncio.wait_for(future(), 30) == 1
+        assert await asyncio.shield(future()) == 1
+        for one in asyncio.as_completed([future()]):
+            assert await one == 1
+        done, pending = await asyncio.wait([asyncio.ensure_future(future())])
+        assert len(done) == 1 and not pending
+
+    run(main)
