@@ -40,12 +40,34 @@ def options_before(original: list[str], count: int) -> list[str]:
     return options if short in ("", "-") else [*options, short]
 
 
-def has_start_file() -> bool:
-    """Whether this interpreter reads our start-up file."""
-    if sys.flags.no_site:
+def short_options(program: list[str]) -> str:
+    """The short options of python that *program* begins with, as one text."""
+    found = ""
+    rest = iter(program)
+    for option in rest:
+        if option == "--check-hash-based-pycs":
+            next(rest, None)
+        if option == "-" or not option.startswith("-"):
+            break
+        letters = "" if option.startswith("--") else option[1:]
+        for at, letter in enumerate(letters):
+            found += letter
+            if letter in "cm":
+                return found
+            if letter in "WX":
+                # Its value: what is left of the word, or the next one.
+                if at == len(letters) - 1:
+                    next(rest, None)
+                break
+    return found
+
+
+def has_start_file(options: str) -> bool:
+    """Whether an interpreter with these short options reads our start-up file."""
+    if sys.flags.no_site or "S" in options:
         return False
     directories = [*site.getsitepackages()]
-    if site.ENABLE_USER_SITE:
+    if site.ENABLE_USER_SITE and not {*"Is"} & {*options}:
         directories.append(site.getusersitepackages())
     return any(Path(one, START_FILE).exists() for one in directories)
 
@@ -56,7 +78,7 @@ def main() -> None:
     if not program or program[0] in ("-h", "--help"):
         print(USAGE, end="", file=sys.stdout if program else sys.stderr)
         sys.exit(0 if program else 2)
-    if not has_start_file():
+    if not has_start_file(short_options(program)):
         sys.exit(
             f"python -m {PACKAGE} needs {START_FILE} in site-packages, where"
             " installing the package puts it, and an interpreter that reads it"

@@ -159,6 +159,25 @@ def test_without_site_it_says_what_is_missing(python):
     assert len(ran.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("options", "refused"),
+    [
+        (["-S"], True),
+        (["-BS"], True),
+        (["-W", "ignore", "-X", "utf8", "-Wignore", "-BXutf8", "-S"], True),
+        (["--check-hash-based-pycs", "always", "-S"], True),
+        (["-W", "S"], False),
+        (["-XS", "--check-hash-based-pycs", "default"], False),
+    ],
+    ids=str,
+)
+def test_an_option_after_it_may_keep_it_from_switching(python, options, refused):
+    code = "import concurrent.futures as cf; print(cf.Future.__module__)"
+    ran = python("-m", "futures_c", *options, "-c", code, "-S")
+    assert ran.lines == ([] if refused else ["futures_c._base"]), ran.describe()
+    assert ("needs futures_c." in ran.stderr) == refused
+
+
 # --- the environment variable -------------------------------------------------------
 
 ASK = (
