@@ -100,7 +100,7 @@ class _Finder:
     """Finds modules where they are, to be loaded by loaders from above."""
 
     def __init__(self, loader: type[_AnyLoader], *names: str) -> None:
-        self._loaders = dict.fromkeys(names, loader)
+        self._loaders: dict[str, Any] = dict.fromkeys(names, loader)
 
     def also(self, loader: type[_AnyLoader], *names: str) -> None:
         self._loaders.update(dict.fromkeys(names, loader))
