@@ -47,8 +47,12 @@ def all_pages() -> list[Path]:
 
 
 def pages_with_examples() -> list[Path]:
-    """All pages but those for readers of the source."""
-    return [page for page in all_pages() if DOCS / "internals" not in page.parents]
+    """All pages but those for readers of the source, and that of results."""
+    return [
+        page
+        for page in all_pages()
+        if DOCS / "internals" not in page.parents and page != DOCS / "ecosystem.md"
+    ]
 
 
 def label(page: Path) -> str:
