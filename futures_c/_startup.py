@@ -49,7 +49,7 @@ class _AnyLoader:
 
     def exec_module(self, module: ModuleType) -> None:
         # It is ours for the import alone.
-        spec = module.__spec__
+        spec: Any = module.__spec__
         if spec is not None and spec.loader is self:
             module.__loader__ = spec.loader = self._real
         self._real.exec_module(module)
