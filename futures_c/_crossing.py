@@ -151,6 +151,19 @@ def _finish(packer: "_Packer") -> tuple[bytes, object]:
     return pickle.dumps((head, packer.stream.getvalue())), packer.queue
 
 
+def pack_call(call: tuple[Any, ...]) -> tuple[bytes, object]:
+    """Return a pack of (fn, args, kwargs).
+
+    A function of the main script that can travel as code does, as with the standard
+    module: then the script need not be run there.
+    """
+    packer = _Packer()
+    if getattr(call[0], "__module__", None) in (_MAIN, _FAKE_MAIN):
+        packer.preferred = call[0]
+    packer.dump(call)
+    return _finish(packer)
+
+
 def pack_code(item: object) -> tuple[bytes, object]:
     """Return a pack in which functions travel as code also if they have a name.
 
@@ -173,6 +186,8 @@ class _Packer(pickle.Pickler):
 
     def __init__(self, prefer_code: bool = False) -> None:
         self.prefer_code = prefer_code
+        # The one function of which that is to be so in any case.
+        self.preferred: object = None
         self.has_code = False
         self.stream = io.BytesIO()
         super().__init__(self.stream, pickle.HIGHEST_PROTOCOL)
@@ -199,13 +214,13 @@ class _Packer(pickle.Pickler):
 
     def reducer_override(self, item: Any) -> Any:
         """Take functions apart that cannot be found by their name."""
-        if (
-            type(item) is FunctionType
-            and (self.prefer_code or not _has_name(item))
-            and _is_stateless(item)
-        ):
-            self.has_code = True
-            return _make_function, (marshal.dumps(item.__code__), item.__name__)
+        if type(item) is not FunctionType:
+            return NotImplemented
+        if self.prefer_code or item is self.preferred or not _has_name(item):
+            code = _code_of(item)
+            if code is not None:
+                self.has_code = True
+                return _make_function, (code, item.__name__)
         return NotImplemented
 
 
@@ -236,6 +251,9 @@ class _Unpacker(pickle.Unpickler):
 
 # Whether __main__ is the script itself, as it is where the program runs.
 _runs_the_script = True
+# How it is run here, where it is not; and whether it is being run at the moment.
+_script_here: tuple[str, str] | None = None
+_is_running = False
 
 
 def settle() -> None:
@@ -246,10 +264,15 @@ def settle() -> None:
 
 def _script() -> tuple[str, str] | None:
     """How to run the main script: ("module", name) or ("path", path)."""
-    main = sys.modules.get(_FAKE_MAIN)
-    if main is not None:
-        return main.__futures_c_script__  # type: ignore[no-any-return]
-    main = sys.modules[_MAIN]
+    if _is_running:
+        # It would make this pool there, too, and that one the next.
+        raise RuntimeError(
+            "the main script uses a pool while it is run again for one; "
+            'what it does belongs under if __name__ == "__main__":'
+        )
+    if _script_here is not None:
+        return _script_here
+    main = sys.modules.get(_FAKE_MAIN) or sys.modules[_MAIN]
     spec = getattr(main, "__spec__", None)
     if spec is not None and getattr(spec, "name", None) not in (None, _MAIN):
         return "module", spec.name
@@ -259,6 +282,7 @@ def _script() -> tuple[str, str] | None:
 
 def _main_module(script: tuple[str, str] | None) -> ModuleType:
     """Return the main script's module, after running it where it has not run."""
+    global _script_here, _is_running
     if _runs_the_script:
         return sys.modules[_MAIN]
     module = sys.modules.get(_FAKE_MAIN)
@@ -269,15 +293,19 @@ def _main_module(script: tuple[str, str] | None) -> ModuleType:
 
         how, what = script
         run = runpy.run_module if how == "module" else runpy.run_path
-        names = run(what, run_name=_FAKE_MAIN)
+        _is_running = True
+        try:
+            names = run(what, run_name=_FAKE_MAIN)
+        finally:
+            _is_running = False
         module = ModuleType(_FAKE_MAIN)
         vars(module).update(names)
-        module.__futures_c_script__ = script  # type: ignore[attr-defined]
         sys.modules[_FAKE_MAIN] = module
+        _script_here = script
     return module
 
 
-# --- functions without a name -------------------------------------------------
+# --- functions as code --------------------------------------------------------
 
 
 def _has_name(function: FunctionType) -> bool:
@@ -287,28 +315,48 @@ def _has_name(function: FunctionType) -> bool:
     return found is function
 
 
-def _is_stateless(function: FunctionType) -> bool:
-    """Whether it needs nothing but its arguments and builtins."""
-    return not (
+# Of code that has been looked at, by id: itself, so that its id stays its own, the
+# names that it looks up beyond itself, and its pickle.
+_looked_at: dict[int, tuple[CodeType, frozenset[str], bytes | None]] = {}
+_LOOKED_AT_MAX = 256
+
+
+def _code_of(function: FunctionType) -> bytes | None:
+    """Its code, if it needs nothing but its arguments and builtins."""
+    if (
         function.__closure__
         or function.__defaults__
         or function.__kwdefaults__
         or function.__dict__
-    ) and _needs_builtins_alone(function.__code__)
+    ):
+        return None
+    code = function.__code__
+    entry = _looked_at.get(id(code))
+    if entry is None:
+        names: set[str] = set()
+        marshalled = marshal.dumps(code) if _collect_names(code, names) else None
+        entry = code, frozenset(names), marshalled
+        if len(_looked_at) >= _LOOKED_AT_MAX:
+            _looked_at.clear()
+        _looked_at[id(code)] = entry
+    _, needed, marshalled = entry
+    known, given = function.__globals__, vars(builtins)
+    if any(name in known or name not in given for name in needed):
+        return None
+    return marshalled
 
 
-def _needs_builtins_alone(code: CodeType) -> bool:
+def _collect_names(code: CodeType, names: set[str]) -> bool:
+    """Add the global names that the code uses; say whether it sets none."""
     import dis
 
     for step in dis.get_instructions(code):
         if step.opname in ("STORE_GLOBAL", "DELETE_GLOBAL"):
             return False
-        if step.opname in ("LOAD_GLOBAL", "LOAD_NAME") and not hasattr(
-            builtins, step.argval
-        ):
-            return False
-    inner = (each for each in code.co_consts if isinstance(each, CodeType))
-    return all(map(_needs_builtins_alone, inner))
+        if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            names.add(step.argval)
+    inner = [each for each in code.co_consts if isinstance(each, CodeType)]
+    return all([_collect_names(each, names) for each in inner])
 
 
 def _make_function(code: bytes, name: str) -> FunctionType:
@@ -328,7 +376,11 @@ def describe(exception: BaseException) -> bytes:
     name = kind.__qualname__
     if kind.__module__ not in ("builtins", _MAIN):
         name = f"{kind.__module__}.{name}"
-    message = str(exception)
+    try:
+        message = str(exception)
+    except Exception:
+        # As tracebacks show it.
+        message = "<exception str() failed>"
     info = {
         "type": (kind.__name__, kind.__qualname__, kind.__module__),
         "msg": message,

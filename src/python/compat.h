@@ -220,6 +220,17 @@ fc_interpreter_new(PyThreadState **inside)
 #endif
 }
 
+/* --- whether the main interpreter is being finalized ---------------------- */
+static inline bool
+fc_is_finalizing(void)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    return Py_IsFinalizing();
+#else
+    return _Py_IsFinalizing();
+#endif
+}
+
 #ifdef Py_GIL_DISABLED
 #  define FC_HAS_GIL 0
 #else

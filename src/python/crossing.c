@@ -42,16 +42,18 @@ fc_crossing_put_plain(fc_crossing *m, PyObject *value)
         unsigned count;
         const struct fc_part *parts = fc_outgoing_parts(&m->plain, &count);
         m->gathered = parts != NULL ? PyMem_RawMalloc(m->size) : NULL;
-        if (m->gathered == NULL) {
-            PyErr_NoMemory();
-            return -1;
+        if (m->gathered != NULL) {
+            fc_parts_gather(parts, count, m->gathered);
+            m->bytes = m->gathered;
         }
-        fc_parts_gather(parts, count, m->gathered);
-        m->bytes = m->gathered;
-        /* The other side frees what is left, and that is no object. */
+        else {
+            PyErr_NoMemory();
+            put = -1;
+        }
+        /* The other side frees what is left, and that is to be no object. */
         fc_outgoing_cut(&m->plain, 0, 0);
     }
-    return 1;
+    return put;
 }
 
 /* A text, which is its characters in UTF-8; what cannot be is left empty. */
@@ -238,7 +240,7 @@ fc_crossing_put_packed(fc_crossing *m, fc_crossing_tools *side,
 
 int
 fc_crossing_put_object(fc_crossing *m, fc_crossing_tools *side,
-                       PyObject *object)
+                       const char *pack, PyObject *object)
 {
     if (prepare(side) < 0) {
         return -1;
@@ -255,7 +257,7 @@ fc_crossing_put_object(fc_crossing *m, fc_crossing_tools *side,
     }
     Py_XDECREF(pickle);
     PyErr_Clear();
-    return fc_crossing_put_packed(m, side, "pack", object);
+    return fc_crossing_put_packed(m, side, pack, object);
 }
 
 PyObject *

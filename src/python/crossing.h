@@ -59,9 +59,9 @@ void fc_crossing_clear(fc_crossing *m);
 /* Put a plain value.  1; 0: it is not plain; -1 with an exception. */
 int fc_crossing_put_plain(fc_crossing *m, PyObject *value);
 
-/* Put any object by pickle, or else by _crossing.pack(). */
+/* Put any object by pickle, or else by `pack` of _crossing. */
 int fc_crossing_put_object(fc_crossing *m, fc_crossing_tools *side,
-                           PyObject *object);
+                           const char *pack, PyObject *object);
 
 /* Put what `pack` of _crossing makes of an object: a pickle, and what has to
  * live until it is read. */

@@ -1,7 +1,7 @@
 /* interpreter.c - a call in another interpreter, and its result.
  *
- * One Interpreter belongs to one worker thread, which makes it, runs every
- * call in it and ends it, and has a thread state on either side.  A call goes
+ * One Interpreter belongs to one worker thread, which makes it and runs every
+ * call in it, and has a thread state on either side.  A call goes
  *
  *     here   write the call: a number for a function that went over
  *            before, plain values as they are, the rest pickled
@@ -17,14 +17,12 @@
  * looked at when its turn comes.
  */
 #include "python/crossing.h"
+#include "python/remembered.h"
 #include "python/gil.h"
 
 #include "port/port.h"
 
 #include <string.h>
-
-/* Functions that one interpreter remembers, at most. */
-#define FUNCTIONS_MAX 4096
 
 /* A result's pickle of more bytes than this is let go of at once, which takes
  * another change of sides; else with the next call. */
@@ -36,60 +34,26 @@ typedef struct {
     unsigned long thread;    /* whose that is */
     uint32_t generation;     /* of the process that it is in */
     bool inside_now;         /* a call runs */
-    PyObject *numbers;       /* functions that went over: their numbers */
     PyObject *home;          /* bytes; there.home is in it */
     fc_crossing_tools here;
+    fc_sent_functions sent;
     /* Objects of the other side. */
     fc_crossing_tools there;
-    PyObject **functions;    /* by number - 1 */
-    uint32_t known, room;
+    fc_known_functions known;
+    bool learnt;             /* the call's function has got a number there */
     PyObject *last[2];       /* pickle and `kept` of the last result */
 } InterpreterObject;
 
 /* --- here: the call ------------------------------------------------------ */
 
-/* Whether a function is the same thing for as long as it has its name, so that
- * it may be remembered. */
-static bool
-has_lasting_name(PyObject *fn)
-{
-    if (PyFunction_Check(fn)) {
-        /* Neither a lambda nor local to another function. */
-        PyObject *name = ((PyFunctionObject *)fn)->func_qualname;
-        return PyUnicode_Check(name)
-               && PyUnicode_FindChar(name, '<', 0,
-                                     PyUnicode_GET_LENGTH(name), 1) == -1;
-    }
-    if (PyCFunction_CheckExact(fn)) {
-        PyObject *self = PyCFunction_GET_SELF(fn);
-        return self == NULL || PyModule_Check(self);
-    }
-    return false;
-}
-
-/* The number of a function that went over before, or 0; -1 with an
- * exception. */
-static int64_t
-number_of(InterpreterObject *self, PyObject *fn)
-{
-    if (!has_lasting_name(fn)) {
-        return 0;
-    }
-    PyObject *number = fc_dict_get(self->numbers, fn);
-    if (number == NULL) {
-        return PyErr_Occurred() ? -1 : 0;
-    }
-    long value = PyLong_AsLong(number);
-    Py_DECREF(number);
-    return value;
-}
-
-/* *whole: what is pickled, (args, kwargs) or the task; NULL: nothing is. */
+/* *whole: what is pickled, (args, kwargs) or the task; NULL: nothing is.
+ * *fresh: the function, if it gets a number with this call. */
 static int
 put_call(InterpreterObject *self, fc_crossing *call, PyObject *task,
-         PyObject **whole)
+         PyObject **whole, fc_sent_function *fresh)
 {
     *whole = NULL;
+    *fresh = (fc_sent_function){NULL, NULL};
     if (!PyTuple_Check(task) || PyTuple_GET_SIZE(task) != 3
         || !PyTuple_CheckExact(PyTuple_GET_ITEM(task, 1))
         || !PyDict_CheckExact(PyTuple_GET_ITEM(task, 2))) {
@@ -100,7 +64,7 @@ put_call(InterpreterObject *self, fc_crossing *call, PyObject *task,
     PyObject *fn = PyTuple_GET_ITEM(task, 0);
     PyObject *args = PyTuple_GET_ITEM(task, 1);
     PyObject *kwargs = PyTuple_GET_ITEM(task, 2);
-    int64_t number = number_of(self, fn);
+    int64_t number = fc_sent_number(&self->sent, fn);
     if (number < 0) {
         return -1;
     }
@@ -112,12 +76,15 @@ put_call(InterpreterObject *self, fc_crossing *call, PyObject *task,
         }
     }
     call->with_function = number == 0;
-    if (number == 0 && self->known < FUNCTIONS_MAX && has_lasting_name(fn)) {
-        call->number = self->known + 1;
+    if (number == 0) {
+        call->number = fc_sent_next(&self->sent, fn, fresh);
     }
     *whole = number == 0 ? Py_NewRef(task) : PyTuple_Pack(2, args, kwargs);
     return *whole == NULL
-               ? -1 : fc_crossing_put_object(call, &self->here, *whole);
+               ? -1
+               : fc_crossing_put_object(call, &self->here,
+                                        number == 0 ? "pack_call" : "pack",
+                                        *whole);
 }
 
 /* What could not be read there, with the code of functions in place of their
@@ -132,26 +99,6 @@ put_call_again(InterpreterObject *self, fc_crossing *call, PyObject *whole)
 
 /* --- there --------------------------------------------------------------- */
 
-/* Keep a function by the number that the other side has given it. */
-static int
-remember(InterpreterObject *self, uint32_t number, PyObject *fn)
-{
-    if (number > self->room) {
-        uint32_t room = self->room > 0 ? 2 * self->room : 16;
-        PyObject **grown = PyMem_RawRealloc(self->functions,
-                                            room * sizeof(PyObject *));
-        if (grown == NULL) {
-            PyErr_NoMemory();
-            return -1;
-        }
-        self->functions = grown;
-        self->room = room;
-    }
-    self->functions[number - 1] = Py_NewRef(fn);
-    self->known = number;
-    return 0;
-}
-
 static int
 take_call(InterpreterObject *self, const fc_crossing *call, PyObject **fn,
           PyObject **args, PyObject **kwargs)
@@ -162,7 +109,7 @@ take_call(InterpreterObject *self, const fc_crossing *call, PyObject **fn,
         return -1;
     }
     if (call->kind == FC_CROSSING_PLAIN) {
-        *fn = Py_NewRef(self->functions[call->number - 1]);
+        *fn = fc_known_get(&self->known, call->number);
         *args = read;
         return 0;
     }
@@ -174,18 +121,14 @@ take_call(InterpreterObject *self, const fc_crossing *call, PyObject **fn,
         PyErr_SetString(PyExc_TypeError, "this is no call");
         return -1;
     }
-    *fn = Py_NewRef(call->with_function
-                        ? PyTuple_GET_ITEM(read, 0)
-                        : self->functions[call->number - 1]);
+    *fn = call->with_function ? Py_NewRef(PyTuple_GET_ITEM(read, 0))
+                              : fc_known_get(&self->known, call->number);
     *args = Py_NewRef(PyTuple_GET_ITEM(read, count - 2));
     *kwargs = Py_NewRef(PyTuple_GET_ITEM(read, count - 1));
     Py_DECREF(read);
-    if (call->with_function && call->number > 0
-        && remember(self, call->number, *fn) < 0) {
-        Py_CLEAR(*fn);
-        Py_CLEAR(*args);
-        Py_CLEAR(*kwargs);
-        return -1;
+    if (call->with_function && call->number > 0) {
+        fc_known_set(&self->known, call->number, *fn);
+        self->learnt = true;
     }
     return 0;
 }
@@ -217,7 +160,7 @@ put_result(InterpreterObject *self, fc_crossing *reply, PyObject *result)
 {
     int put = fc_crossing_put_plain(reply, result);
     if (put == 0) {
-        put = fc_crossing_put_object(reply, &self->there, result) < 0 ? -1 : 1;
+        put = fc_crossing_put_object(reply, &self->there, "pack", result);
     }
     if (put < 0) {
         fc_crossing_put_error(reply, FC_CROSSING_UNSENDABLE);
@@ -358,11 +301,12 @@ interpreter_run(PyObject *op, PyObject *task)
     fc_crossing_init(&call);
     fc_crossing_init(&reply);
     PyObject *result = NULL, *whole;
+    fc_sent_function fresh;
     PyThreadState *outside;
-    uint32_t known = self->known;
+    self->learnt = false;
     /* Reducers may run, but they are not to come back here. */
     self->inside_now = true;
-    if (put_call(self, &call, task, &whole) < 0) {
+    if (put_call(self, &call, task, &whole, &fresh) < 0) {
         PyObject *why = fc_exception_take();
         PyObject *pair = PyTuple_Pack(2, task, why);
         PyObject *refusal =
@@ -389,15 +333,9 @@ interpreter_run(PyObject *op, PyObject *task)
             come_back(outside);
         }
     }
-    if (self->known > known) {
-        PyObject *number = PyLong_FromLong(self->known);
-        if (number == NULL
-            || PyDict_SetItem(self->numbers, PyTuple_GET_ITEM(task, 0),
-                              number) < 0) {
-            /* Then it goes by its name the next time, too. */
-            PyErr_Clear();
-        }
-        Py_XDECREF(number);
+    if (self->learnt && fc_sent_note(&self->sent, &fresh) < 0) {
+        /* Then it is sent anew the next time. */
+        PyErr_Clear();
     }
     result = read_reply(self, &reply);
     if (reply.kind != FC_CROSSING_PLAIN && reply.size > KEEP_MAX) {
@@ -413,6 +351,7 @@ interpreter_run(PyObject *op, PyObject *task)
 done:
     self->inside_now = false;
     Py_XDECREF(whole);
+    fc_sent_function_clear(&fresh);
     /* Of which nothing is left but memory, that of the raw allocator. */
     fc_crossing_clear(&reply);
     fc_crossing_clear(&call);
@@ -421,28 +360,39 @@ done:
 
 /* --- its beginning and its end ------------------------------------------- */
 
-/* End the interpreter, with everything in it. */
+/* End the interpreter, with everything in it.  Any thread may. */
 static void
-interpreter_end(fc_state *st, InterpreterObject *self)
+interpreter_end(InterpreterObject *self)
 {
     PyThreadState *inside = self->inside;
     if (inside == NULL) {
         return;
     }
     self->inside = NULL;
-    if (self->generation != fc_fork_generation()) {
-        /* It stayed in the parent. */
+    if (self->generation != fc_fork_generation() || fc_is_finalizing()) {
+        /* It stayed in the parent, or has been ended. */
         memset(&self->there, 0, sizeof(self->there));
         return;
     }
-    PyThreadState *outside = fc_gil_release(st);
-    PyEval_RestoreThread(inside);
+    PyThreadState *outside = PyEval_SaveThread();
+    if (self->thread != PyThread_get_thread_ident()) {
+        PyThreadState *other = inside;
+        inside = PyThreadState_New(PyThreadState_GetInterpreter(other));
+        if (inside == NULL) {
+            /* There is no memory to end it with. */
+            PyEval_RestoreThread(outside);
+            return;
+        }
+        PyEval_RestoreThread(inside);
+        PyThreadState_Clear(other);
+        PyThreadState_Delete(other);
+    }
+    else {
+        PyEval_RestoreThread(inside);
+    }
     Py_CLEAR(self->last[0]);
     Py_CLEAR(self->last[1]);
-    for (uint32_t i = 0; i < self->known; i++) {
-        Py_CLEAR(self->functions[i]);
-    }
-    self->known = 0;
+    fc_known_clear(&self->known);
     fc_crossing_tools_clear(&self->there);
     Py_EndInterpreter(inside);
     PyEval_RestoreThread(outside);
@@ -461,8 +411,7 @@ interpreter_enter(PyObject *op, PyObject *home)
         return NULL;
     }
     Py_XSETREF(self->home, path);
-    Py_XSETREF(self->numbers, PyDict_New());
-    if (self->numbers == NULL) {
+    if (fc_sent_begin(&self->sent) < 0) {
         return NULL;
     }
     PyThreadState *outside = PyThreadState_Get();
@@ -484,14 +433,12 @@ static PyObject *
 interpreter_leave(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     InterpreterObject *self = (InterpreterObject *)op;
-    if (self->inside != NULL) {
-        if (self->generation == fc_fork_generation()
-            && check_usable(self) < 0) {
-            return NULL;
-        }
-        interpreter_end(fc_state_of(op), self);
+    if (self->inside_now) {
+        PyErr_SetString(PyExc_RuntimeError, "the interpreter is running");
+        return NULL;
     }
-    Py_CLEAR(self->numbers);
+    interpreter_end(self);
+    fc_sent_clear(&self->sent);
     Py_RETURN_NONE;
 }
 
@@ -502,7 +449,10 @@ interpreter_tp_traverse(PyObject *op, visitproc visit, void *arg)
 {
     InterpreterObject *self = (InterpreterObject *)op;
     Py_VISIT(Py_TYPE(op));
-    Py_VISIT(self->numbers);
+    int status = fc_sent_traverse(&self->sent, visit, arg);
+    if (status != 0) {
+        return status;
+    }
     Py_VISIT(self->here.crossing);
     return 0;
 }
@@ -510,8 +460,7 @@ interpreter_tp_traverse(PyObject *op, visitproc visit, void *arg)
 static int
 interpreter_tp_clear(PyObject *op)
 {
-    InterpreterObject *self = (InterpreterObject *)op;
-    Py_CLEAR(self->numbers);
+    fc_sent_clear(&((InterpreterObject *)op)->sent);
     return 0;
 }
 
@@ -521,10 +470,9 @@ interpreter_tp_dealloc(PyObject *op)
     InterpreterObject *self = (InterpreterObject *)op;
     PyTypeObject *type = Py_TYPE(op);
     PyObject_GC_UnTrack(op);
-    /* One that leave() has not ended, its thread never came so far: it stays,
-     * for no other thread may end it. */
-    PyMem_RawFree(self->functions);
-    Py_CLEAR(self->numbers);
+    /* A context of somebody's own that he has not finalized. */
+    interpreter_end(self);
+    fc_sent_clear(&self->sent);
     Py_CLEAR(self->home);
     fc_crossing_tools_clear(&self->here);
     type->tp_free(op);
@@ -542,7 +490,7 @@ static PyMethodDef interpreter_methods[] = {
      "what it returns or raises.  In the thread that has entered."},
     {"_leave", interpreter_leave, METH_NOARGS,
      "_leave($self, /)\n--\n\n"
-     "End the interpreter.  In the thread that has entered."},
+     "End the interpreter, if there is one."},
     {NULL, NULL, 0, NULL},
 };
 
