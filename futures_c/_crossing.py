@@ -277,7 +277,15 @@ def _script() -> tuple[str, str] | None:
     if spec is not None and getattr(spec, "name", None) not in (None, _MAIN):
         return "module", spec.name
     path = getattr(main, "__file__", None)
-    return None if path is None else ("path", os.path.abspath(path))
+    if path is None:
+        return None
+    path = os.path.abspath(path)
+    if not os.path.exists(path):
+        # In an archive, which can be run as a whole; or standard input.
+        path = os.path.dirname(path)
+        if not os.path.isfile(path):
+            return None
+    return "path", path
 
 
 def _main_module(script: tuple[str, str] | None) -> ModuleType:

@@ -7,8 +7,10 @@ into it and back is native (``src/python/interpreter.c``).
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
+import weakref
 from collections.abc import Callable
 
 if sys.version_info < (3, 12):
@@ -56,6 +58,23 @@ else:
 _HOME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
+# Those that may have an interpreter.
+_contexts: weakref.WeakSet[WorkerContext] = weakref.WeakSet()
+
+
+@atexit.register
+def _end_contexts() -> None:
+    """End what is left when all threads have ended: until 3.12 it is fatal.
+
+    Workers have ended theirs; these are contexts that somebody has made for himself.
+    """
+    for context in list(_contexts):
+        try:
+            context.finalize()
+        except RuntimeError:
+            pass  # A daemon thread's call runs in it.
+
+
 class WorkerContext(_native.Interpreter, _Context):
     """A worker's interpreter: what its thread does before, with and after its calls.
 
@@ -91,6 +110,7 @@ class WorkerContext(_native.Interpreter, _Context):
 
     def initialize(self) -> None:
         """Make the interpreter, and call the initializer in it."""
+        _contexts.add(self)
         self._enter(_HOME)
         try:
             if self.initdata is not None:
