@@ -306,3 +306,12 @@ def use_pool(depth: int) -> list[int]:
     with futures_c.InterpreterPoolExecutor(1) as pool:
         pool.submit(visit, sys.path[0]).result()
         return [number(), *pool.submit(use_pool, depth - 1).result()]
+
+
+def counts() -> tuple[int, int]:
+    """References and blocks of this interpreter, on a debug build."""
+    import gc
+
+    gc.collect()
+    total = getattr(sys, "gettotalrefcount", int)
+    return total(), sys.getallocatedblocks()
