@@ -363,8 +363,8 @@ def _collect_names(code: CodeType, names: set[str]) -> bool:
             return False
         if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
             names.add(step.argval)
-    inner = [each for each in code.co_consts if isinstance(each, CodeType)]
-    return all([_collect_names(each, names) for each in inner])
+    inner = (each for each in code.co_consts if isinstance(each, CodeType))
+    return all(_collect_names(each, names) for each in inner)
 
 
 def _make_function(code: bytes, name: str) -> FunctionType:

@@ -166,19 +166,17 @@ def test_numbers_of_workers(futures):
     pool = futures.InterpreterPoolExecutor()
     assert pool._max_workers == min(32, count + 4)
     for wrong in 0, -1:
-        with pytest.raises(
-            ValueError, match="^max_workers must be greater than 0$"
-        ):
+        with pytest.raises(ValueError, match=r"^max_workers must be greater than 0$"):
             futures.InterpreterPoolExecutor(wrong)
 
 
 def test_scripts_are_refused(futures):
     with futures.InterpreterPoolExecutor(1) as pool:
-        with pytest.raises(TypeError, match="^scripts not supported$"):
+        with pytest.raises(TypeError, match=r"^scripts not supported$"):
             pool.submit("print('no')")
-        with pytest.raises(TypeError, match="^scripts not supported$"):
+        with pytest.raises(TypeError, match=r"^scripts not supported$"):
             list(pool.map("print('no')", [1]))
-    with pytest.raises(TypeError, match="^scripts not supported$"):
+    with pytest.raises(TypeError, match=r"^scripts not supported$"):
         futures.InterpreterPoolExecutor(1, initializer="print('no')")
 
 

@@ -33,19 +33,19 @@ def test_a_context_by_itself():
     context.finalize()
     context.finalize()
     assert kit.interpreters() == before
-    with pytest.raises(RuntimeError, match="^there is no interpreter$"):
+    with pytest.raises(RuntimeError, match=r"^there is no interpreter$"):
         context.run(task(abs, (-3,), {}))
     # And again, with nothing left of what it was.
     context.initialize()
     assert context.run(task(jobs.mark, (1,), {})) == 1
-    with pytest.raises(RuntimeError, match="^there is an interpreter already$"):
+    with pytest.raises(RuntimeError, match=r"^there is an interpreter already$"):
         context.initialize()
     context.finalize()
 
 
 def test_a_context_before_it_is_initialized():
     context, task = prepare()
-    with pytest.raises(RuntimeError, match="^there is no interpreter$"):
+    with pytest.raises(RuntimeError, match=r"^there is no interpreter$"):
         context.run(task(abs, (1,), {}))
     context.finalize()
 

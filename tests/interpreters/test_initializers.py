@@ -15,9 +15,7 @@ from . import jobs, kit
 def test_an_initializer_runs_once_in_each_interpreter(make, tmp_path):
     pool = make(2, initializer=leave_mark, initargs=("here",))
     names = [str(tmp_path / name) for name in "ab"]
-    pending = [
-        pool.submit(count_marks, names[i], names[1 - i]) for i in range(2)
-    ]
+    pending = [pool.submit(count_marks, names[i], names[1 - i]) for i in range(2)]
     assert [f.result(30) for f in pending] == [["here"]] * 2
     assert not hasattr(threading, "futures_c_marks")
 
@@ -91,9 +89,7 @@ def test_an_initializer_that_fails_breaks_the_pool(
     futures, caplog, initializer, args, logged
 ):
     before = kit.interpreters()
-    pool = futures.InterpreterPoolExecutor(
-        2, initializer=initializer, initargs=args
-    )
+    pool = futures.InterpreterPoolExecutor(2, initializer=initializer, initargs=args)
     with caplog.at_level(logging.CRITICAL, "concurrent.futures"):
         future = pool.submit(abs, -1)
         with pytest.raises(concurrent.futures.BrokenExecutor) as caught:
@@ -140,9 +136,7 @@ def wait_and_fail(path):
 
 def test_shutdown_while_an_initializer_runs(futures, tmp_path):
     go = tmp_path / "go"
-    pool = futures.InterpreterPoolExecutor(
-        1, initializer=wait_for, initargs=(str(go),)
-    )
+    pool = futures.InterpreterPoolExecutor(1, initializer=wait_for, initargs=(str(go),))
     future = pool.submit(abs, -1)
     pool.shutdown(wait=False)
     assert not future.done()

@@ -88,7 +88,9 @@ def run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def run(*args, stdin="", path=None):
-        env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        env = {
+            name: value for name, value in os.environ.items() if name != "PYTHONPATH"
+        }
         env["PYTHONUNBUFFERED"] = "1"
         if path is not None:
             env["PYTHONPATH"] = str(path)
