@@ -61,6 +61,7 @@ def test_results_are_let_go_of(pool):
     dropped(reference)
 
 
+@pytest.mark.fault("an exception is in a cycle with frames of the pool")
 def test_exceptions_are_let_go_of(pool):
     future = pool.submit(jobs.fail, jobs.Loud("x", level=1))
     reference = weakref.ref(future.exception(30))
