@@ -14,7 +14,6 @@ fc_crossing_init(fc_crossing *m)
 {
     memset(m, 0, offsetof(fc_crossing, plain));
     fc_outgoing_init(&m->plain);
-    m->gathered = NULL;
     m->pickle = m->kept = NULL;
 }
 
@@ -22,8 +21,6 @@ void
 fc_crossing_clear(fc_crossing *m)
 {
     fc_outgoing_clear(&m->plain);
-    PyMem_RawFree(m->gathered);
-    m->gathered = NULL;
     Py_CLEAR(m->pickle);
     Py_CLEAR(m->kept);
 }
@@ -32,28 +29,19 @@ int
 fc_crossing_put_plain(fc_crossing *m, PyObject *value)
 {
     int put = fc_value_put(&m->plain, value);
-    if (put <= 0) {
-        return put;
-    }
-    m->kind = FC_CROSSING_PLAIN;
-    m->size = fc_outgoing_size(&m->plain);
-    m->bytes = m->plain.bytes;
-    if (m->plain.count > 0) {
-        unsigned count;
-        const struct fc_part *parts = fc_outgoing_parts(&m->plain, &count);
-        m->gathered = parts != NULL ? PyMem_RawMalloc(m->size) : NULL;
-        if (m->gathered != NULL) {
-            fc_parts_gather(parts, count, m->gathered);
-            m->bytes = m->gathered;
-        }
-        else {
-            PyErr_NoMemory();
-            put = -1;
-        }
-        /* The other side frees what is left, and that is to be no object. */
-        fc_outgoing_cut(&m->plain, 0, 0);
+    if (put > 0) {
+        m->kind = FC_CROSSING_PLAIN;
+        m->bytes = m->plain.bytes;
+        m->size = m->plain.size;
     }
     return put;
+}
+
+size_t
+fc_crossing_weight(const fc_crossing *m)
+{
+    return m->kind == FC_CROSSING_PLAIN ? fc_outgoing_size(&m->plain)
+                                        : m->size;
 }
 
 /* A text, which is its characters in UTF-8; what cannot be is left empty. */
@@ -265,6 +253,8 @@ fc_crossing_get_object(const fc_crossing *m, fc_crossing_tools *side)
 {
     if (m->kind == FC_CROSSING_PLAIN) {
         fc_incoming in = fc_incoming_of(m->bytes, m->size);
+        in.referred = m->plain.referred;
+        in.count = m->plain.count;
         return fc_value_get(&in);
     }
     if (prepare(side) < 0) {

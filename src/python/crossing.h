@@ -6,8 +6,7 @@
  * and exceptions.
  *
  * One side puts an object into a message, the other one gets it, and the first
- * one clears the message, for the objects in it are its own.  What is left then
- * is memory of the raw allocator, which belongs to nobody.
+ * one clears the message, for the objects in it are its own.
  */
 #ifndef FC_CROSSING_H
 #define FC_CROSSING_H
@@ -33,10 +32,9 @@ typedef struct {
     const unsigned char *bytes;
     size_t size;
     /* Of the side that has made it: */
-    fc_outgoing plain;
-    unsigned char *gathered; /* or NULL */
-    PyObject *pickle;        /* or NULL */
-    PyObject *kept;          /* what has to live until it is read, or NULL */
+    fc_outgoing plain; /* with the long values that it refers to */
+    PyObject *pickle;  /* or NULL */
+    PyObject *kept;    /* what has to live until it is read, or NULL */
 } fc_crossing;
 
 /* What is used of pickle and of _crossing on one side; looked up on first use.
@@ -55,6 +53,9 @@ PyObject *fc_crossing_call(fc_crossing_tools *side, const char *name,
 
 void fc_crossing_init(fc_crossing *m);
 void fc_crossing_clear(fc_crossing *m);
+
+/* Bytes that it keeps from being freed. */
+size_t fc_crossing_weight(const fc_crossing *m);
 
 /* Put a plain value.  1; 0: it is not plain; -1 with an exception. */
 int fc_crossing_put_plain(fc_crossing *m, PyObject *value);

@@ -24,8 +24,8 @@
 
 #include <string.h>
 
-/* A result's pickle of more bytes than this is let go of at once, which takes
- * another change of sides; else with the next call. */
+/* A result of more bytes than this is let go of at once, which takes another
+ * change of sides; else with the next call. */
 #define KEEP_MAX 65536
 
 typedef struct {
@@ -41,7 +41,8 @@ typedef struct {
     fc_crossing_tools there;
     fc_known_functions known;
     bool learnt;             /* the call's function has got a number there */
-    PyObject *last[2];       /* pickle and `kept` of the last result */
+    PyObject *caller;        /* do_call() */
+    fc_crossing reply;       /* the last one: read here, cleared there */
 } InterpreterObject;
 
 /* --- here: the call ------------------------------------------------------ */
@@ -133,17 +134,49 @@ take_call(InterpreterObject *self, const fc_crossing *call, PyObject **fn,
     return 0;
 }
 
+/* The function that calls all others: of builtins some ask whoever calls them for
+ * his global names, and who traces wants to see a caller.  As in the standard
+ * module, but of the interpreter's __main__. */
+static PyObject *
+make_caller(void)
+{
+    PyObject *function = NULL;
+    PyObject *main = PyImport_AddModule("__main__"); /* borrowed */
+    PyObject *names = main != NULL ? PyDict_New() : NULL;
+    PyObject *code =
+        names != NULL ? Py_CompileString(
+                            "def do_call(func, args, kwargs={}):\n"
+                            "    return func(*args, **kwargs)\n",
+                            "<futures_c.interpreter>", Py_file_input)
+                      : NULL;
+    PyObject *none =
+        code != NULL ? PyEval_EvalCode(code, PyModule_GetDict(main), names)
+                     : NULL;
+    if (none != NULL) {
+        function = PyMapping_GetItemString(names, "do_call");
+    }
+    Py_XDECREF(none);
+    Py_XDECREF(code);
+    Py_XDECREF(names);
+    return function;
+}
+
 /* In a context of its own: each call of the standard pool has a thread state of
  * its own, so what one sets the next one does not see. */
 static PyObject *
-call_afresh(PyObject *fn, PyObject *args, PyObject *kwargs)
+call_afresh(InterpreterObject *self, PyObject *fn, PyObject *args,
+            PyObject *kwargs)
 {
+    if (self->caller == NULL && (self->caller = make_caller()) == NULL) {
+        return NULL;
+    }
     PyObject *context = PyContext_New();
     if (context == NULL || PyContext_Enter(context) < 0) {
         Py_XDECREF(context);
         return NULL;
     }
-    PyObject *result = PyObject_Call(fn, args, kwargs);
+    PyObject *result = PyObject_CallFunctionObjArgs(self->caller, fn, args,
+                                                    kwargs, NULL);
     PyObject *raised = result == NULL ? fc_exception_take() : NULL;
     if (PyContext_Exit(context) < 0) {
         PyErr_WriteUnraisable(context);
@@ -182,31 +215,26 @@ put_exception(InterpreterObject *self, fc_crossing *reply)
 }
 
 static void
-answer(InterpreterObject *self, const fc_crossing *call, fc_crossing *reply)
+answer(InterpreterObject *self, const fc_crossing *call)
 {
+    fc_crossing *reply = &self->reply;
     PyObject *fn, *args, *kwargs;
-    Py_CLEAR(self->last[0]);
-    Py_CLEAR(self->last[1]);
+    fc_crossing_clear(reply);
     if (take_call(self, call, &fn, &args, &kwargs) < 0) {
         fc_crossing_put_error(reply, FC_CROSSING_UNREADABLE);
+        return;
+    }
+    PyObject *result = call_afresh(self, fn, args, kwargs);
+    Py_DECREF(fn);
+    Py_DECREF(args);
+    Py_XDECREF(kwargs);
+    if (result != NULL) {
+        put_result(self, reply, result);
+        Py_DECREF(result);
     }
     else {
-        PyObject *result = call_afresh(fn, args, kwargs);
-        Py_DECREF(fn);
-        Py_DECREF(args);
-        Py_XDECREF(kwargs);
-        if (result != NULL) {
-            put_result(self, reply, result);
-            Py_DECREF(result);
-        }
-        else {
-            put_exception(self, reply);
-        }
+        put_exception(self, reply);
     }
-    /* Read from here, let go of there, by the next call. */
-    self->last[0] = reply->pickle;
-    self->last[1] = reply->kept;
-    reply->pickle = reply->kept = NULL;
 }
 
 /* --- from here to there and back ----------------------------------------- */
@@ -297,9 +325,8 @@ interpreter_run(PyObject *op, PyObject *task)
     if (check_usable(self) < 0) {
         return NULL;
     }
-    fc_crossing call, reply;
+    fc_crossing call;
     fc_crossing_init(&call);
-    fc_crossing_init(&reply);
     PyObject *result = NULL, *whole;
     fc_sent_function fresh;
     PyThreadState *outside;
@@ -319,17 +346,16 @@ interpreter_run(PyObject *op, PyObject *task)
         goto done;
     }
     outside = go_there(st, self);
-    answer(self, &call, &reply);
+    answer(self, &call);
     come_back(outside);
-    if (reply.kind == FC_CROSSING_UNREADABLE && whole != NULL) {
+    if (self->reply.kind == FC_CROSSING_UNREADABLE && whole != NULL) {
         int again = put_call_again(self, &call, whole);
         if (again < 0) {
             goto done;
         }
         if (again > 0) {
-            fc_crossing_clear(&reply);
             outside = go_there(st, self);
-            answer(self, &call, &reply);
+            answer(self, &call);
             come_back(outside);
         }
     }
@@ -337,12 +363,11 @@ interpreter_run(PyObject *op, PyObject *task)
         /* Then it is sent anew the next time. */
         PyErr_Clear();
     }
-    result = read_reply(self, &reply);
-    if (reply.kind != FC_CROSSING_PLAIN && reply.size > KEEP_MAX) {
+    result = read_reply(self, &self->reply);
+    if (fc_crossing_weight(&self->reply) > KEEP_MAX) {
         PyObject *raised = result == NULL ? fc_exception_take() : NULL;
         outside = go_there(st, self);
-        Py_CLEAR(self->last[0]);
-        Py_CLEAR(self->last[1]);
+        fc_crossing_clear(&self->reply);
         come_back(outside);
         if (raised != NULL) {
             fc_exception_restore(raised);
@@ -352,8 +377,6 @@ done:
     self->inside_now = false;
     Py_XDECREF(whole);
     fc_sent_function_clear(&fresh);
-    /* Of which nothing is left but memory, that of the raw allocator. */
-    fc_crossing_clear(&reply);
     fc_crossing_clear(&call);
     return result;
 }
@@ -372,6 +395,8 @@ interpreter_end(InterpreterObject *self)
     if (self->generation != fc_fork_generation() || fc_is_finalizing()) {
         /* It stayed in the parent, or has been ended. */
         memset(&self->there, 0, sizeof(self->there));
+        fc_crossing_init(&self->reply);
+        self->caller = NULL;
         return;
     }
     PyThreadState *outside = PyEval_SaveThread();
@@ -390,8 +415,8 @@ interpreter_end(InterpreterObject *self)
     else {
         PyEval_RestoreThread(inside);
     }
-    Py_CLEAR(self->last[0]);
-    Py_CLEAR(self->last[1]);
+    fc_crossing_clear(&self->reply);
+    Py_CLEAR(self->caller);
     fc_known_clear(&self->known);
     fc_crossing_tools_clear(&self->there);
     Py_EndInterpreter(inside);
@@ -425,6 +450,7 @@ interpreter_enter(PyObject *op, PyObject *home)
     self->thread = PyThread_get_thread_ident();
     self->generation = fc_fork_generation();
     self->there.home = PyBytes_AS_STRING(path);
+    fc_crossing_init(&self->reply);
     come_back(outside);
     Py_RETURN_NONE;
 }
