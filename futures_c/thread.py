@@ -56,6 +56,10 @@ _threads_queues: weakref.WeakKeyDictionary[threading.Thread, Any] = (
 # dictionary above: at exit their idle workers must be told.
 _queues: weakref.WeakSet[Any] = weakref.WeakSet()
 _shutdown = False
+# One object for each thread that is just being started; see `_python_exit`.
+_starting: set[object] = set()
+# The most that the exit waits for them.
+_START_SECONDS = 10.0
 # Held by the thread of a forked child that finds an inherited executor first.
 _afresh_lock = threading.RLock()
 # The most that shutdown(cancel_futures=True) waits for threads that have just
@@ -73,6 +77,9 @@ _SLICE = 0.05
 #    non-daemon threads.
 # 2. The module's state is marked: idle workers leave instead of parking, also
 #    those of executors made from now on.
+#    Daemon threads go on running, and one of them may be starting a worker:
+#    whoever does so says it first and looks at the mark then, and the exit waits
+#    for those who have not seen it.  Nobody would join such a worker.
 # 3. Every queue is closed, which wakes its parked workers.  What is queued
 #    still runs, as with the standard module.
 # 4. The workers that are known are joined.  A non-daemon thread of the
@@ -102,6 +109,9 @@ def _python_exit() -> None:
     global _shutdown
     _shutdown = True
     _native._set_exiting()
+    end = time.monotonic() + _START_SECONDS
+    while _starting and time.monotonic() < end:
+        time.sleep(0.0005)
     workers = list(_threads_queues.items())
     for work_queue in _all_queues():
         work_queue._close()
@@ -118,6 +128,7 @@ threading._register_atexit(_python_exit)  # type: ignore[attr-defined]
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_threads_queues.clear)
     os.register_at_fork(after_in_child=_queues.clear)
+    os.register_at_fork(after_in_child=_starting.clear)
     os.register_at_fork(after_in_child=_native._forked)
     os.register_at_fork(after_in_child=_afresh_lock._at_fork_reinit)  # type: ignore[attr-defined]
 
