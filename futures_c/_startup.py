@@ -17,8 +17,10 @@ from __future__ import annotations
 
 import os
 import sys
+from _thread import get_ident
 from contextlib import suppress
 from functools import partial
+from importlib import _bootstrap
 from importlib.machinery import ModuleSpec, PathFinder
 
 TYPE_CHECKING = False
@@ -56,7 +58,11 @@ class _AnyLoader:
 
 
 class _Loader(_AnyLoader):
-    """Loads ``concurrent.futures``, and replaces its names."""
+    """Loads ``concurrent.futures``, and replaces its names.
+
+    Its executors' modules, too: who is at the import of one waits for the package,
+    and whoever loads the package cannot wait for him.  He does it then.
+    """
 
     def exec_module(self, module: ModuleType) -> None:
         super().exec_module(module)
@@ -121,7 +127,11 @@ class _Finder:
         return spec
 
 
-_later = _Finder(_Loader, STANDARD)
+_later = _Finder(
+    _Loader,
+    STANDARD,
+    *(f"{STANDARD}.{name}" for name in ("interpreter", "process", "thread")),
+)
 _later.also(
     _OurLoader,
     *(
@@ -133,11 +143,28 @@ _later.also(
 _later.also(_WatchingLoader, "eventlet.patcher")
 
 
-def _install() -> None:
-    from futures_c import _install
+# The threads that are at it: they load modules with loaders from above.
+_installing: set[int] = set()
+# What the import system raises in one of two threads that wait for each other.
+_Deadlock = getattr(_bootstrap, "_DeadlockError", ())
 
+
+def _install() -> None:
+    me = get_ident()
+    if me in _installing:
+        return
+    _installing.add(me)
+    try:
+        from futures_c import _install
+
+        _install.install_unasked()
+    except _Deadlock:
+        # The other one comes to it, by one of the loaders.
+        _OurLoader.deferred = True
+        return
+    finally:
+        _installing.discard(me)
     _forget(_later)
-    _install.install_unasked()
 
 
 def _forget(finder: _Finder) -> None:

@@ -135,3 +135,41 @@ def test_what_is_imported_at_exit_is_the_standard_module(python, where):
         "concurrent.futures._base",
         "the interpreter was shutting down",
     ]
+
+
+# While the main thread replaces the names, within the import of the package, another
+# one is at the import of a submodule, and waits for the package.
+CROSSING = """if True:
+    import sys, threading, time
+    from importlib import _bootstrap
+
+    def on_import(event, args):
+        if event == "import" and args[0] == "futures_c._install" and not started:
+            started.append(1)
+            other.start()
+            while not _bootstrap._blocking_on.get(other.ident):
+                time.sleep(0.001)
+
+    def import_it():
+        __import__(sys.argv[1])
+        imported.append(sys.argv[1])
+
+    started, imported = [], []
+    other = threading.Thread(target=import_it)
+    sys.addaudithook(on_import)
+    from concurrent.futures import Future, ProcessPoolExecutor
+    other.join()
+    print(*imported, Future.__module__, ProcessPoolExecutor.__module__)
+    import concurrent.futures.process, futures_c
+    print(concurrent.futures.process.__name__, futures_c.status().installed)
+"""
+
+
+@pytest.mark.parametrize("name", ["process", "thread"])
+def test_another_thread_imports_a_submodule_meanwhile(python, name):
+    name = f"concurrent.futures.{name}"
+    ran = python("-c", CROSSING, name, env={"FUTURES_C_INSTALL": "1"}).check()
+    assert ran.lines == [
+        f"{name} futures_c._base futures_c.process",
+        "futures_c.process True",
+    ]
