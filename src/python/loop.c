@@ -323,6 +323,27 @@ call_instead(fc_state *st, MailboxObject *box, PyObject *callback, PyObject *f)
     }
 }
 
+/* Ask the loop to empty its mailbox.  A signal's handler may raise in the middle
+ * of it, where the main thread is who ends a future: it does so again later, and
+ * the loop, which may have been asked or not, is asked again. */
+static PyObject *
+ask(fc_state *st, PyObject *loop, PyObject *box)
+{
+    PyObject *handle =
+        PyObject_CallMethodOneArg(loop, st->str_call_soon_threadsafe, box);
+    if (handle == NULL && PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) {
+        PyErr_Clear();
+        handle =
+            PyObject_CallMethodOneArg(loop, st->str_call_soon_threadsafe, box);
+        PyObject *raised = handle == NULL ? fc_exception_take() : NULL;
+        PyErr_SetInterrupt();
+        if (raised != NULL) {
+            fc_exception_restore(raised);
+        }
+    }
+    return handle;
+}
+
 bool
 fc_loop_post(fc_state *st, PyObject *callback, PyObject *f)
 {
@@ -333,8 +354,7 @@ fc_loop_post(fc_state *st, PyObject *callback, PyObject *f)
     MailboxObject *box = mailbox_of(st, loop);
     int put = box != NULL ? put_letter(box, callback, f) : -1;
     if (put == 1) {
-        PyObject *handle = PyObject_CallMethodOneArg(
-            loop, st->str_call_soon_threadsafe, (PyObject *)box);
+        PyObject *handle = ask(st, loop, (PyObject *)box);
         if (handle == NULL) {
             PyErr_Clear();
             call_instead(st, box, callback, f);

@@ -6,6 +6,7 @@ import asyncio
 import asyncio.tasks
 import contextvars
 import gc
+import signal
 import threading
 import weakref
 from collections.abc import Callable
@@ -409,5 +410,36 @@ def test_nothing_is_kept(run):
         await asyncio.sleep(0)
         gc.collect()
         assert there() is None
+
+    run(main)
+
+
+def test_an_interrupt_while_the_loop_is_asked_loses_nothing(run):
+    """The main thread ends a future, and SIGINT comes in the middle of telling."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        future = Future()
+        task = asyncio.ensure_future(wait_for(future))
+        await begun(task)
+        asked = loop.call_soon_threadsafe
+        times = iter([True])
+
+        def interrupted(*args, **kwargs):
+            if next(times, False):
+                raise KeyboardInterrupt
+            return asked(*args, **kwargs)
+
+        loop.call_soon_threadsafe = interrupted
+        seen: list[int] = []
+        previous = signal.signal(signal.SIGINT, lambda *_: seen.append(1))
+        try:
+            future.set_result("told")
+            assert await task == "told"
+        finally:
+            signal.signal(signal.SIGINT, previous)
+            del loop.call_soon_threadsafe
+        # It was raised in the name of a signal, whose handler is called again.
+        assert seen == [1]
 
     run(main)
