@@ -20,7 +20,7 @@ if sys.version_info < (3, 12):
     )
     raise ImportError(message, name=__name__)
 
-from futures_c import _native, thread as _thread
+from futures_c import _native, _startup, thread as _thread
 from futures_c._crossing import ExecutionFailed, NotShareableError
 from futures_c._forward import forward
 from futures_c.thread import BrokenThreadPool, ThreadPoolExecutor
@@ -113,6 +113,9 @@ class WorkerContext(_native.Interpreter, _Context):
         _contexts.add(self)
         self._enter(_HOME)
         try:
+            if _is_installed():
+                # As workers that are processes are switched like their parent.
+                self.run((_startup.install_later, (), {}))
             if self.initdata is not None:
                 self.run(self.initdata)
         except BaseException:
@@ -122,6 +125,11 @@ class WorkerContext(_native.Interpreter, _Context):
     def finalize(self) -> None:
         """End the interpreter."""
         self._leave()
+
+
+def _is_installed() -> bool:
+    install = sys.modules.get("futures_c._install")
+    return install is not None and install._state.installed
 
 
 def _make_task(fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

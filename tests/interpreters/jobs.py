@@ -315,3 +315,13 @@ def counts() -> tuple[int, int]:
     gc.collect()
     total = getattr(sys, "gettotalrefcount", int)
     return total(), sys.getallocatedblocks()
+
+
+def is_switched() -> bool:
+    """Whether concurrent.futures is ours in this interpreter."""
+    import concurrent.futures
+
+    import futures_c
+
+    pool = concurrent.futures.ThreadPoolExecutor
+    return pool is futures_c.ThreadPoolExecutor

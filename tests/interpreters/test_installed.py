@@ -28,3 +28,21 @@ pool.shutdown()
     lines = ran.check().lines
     assert "native    concurrent.futures.InterpreterPoolExecutor" in lines
     assert lines[-1] == "True 2"
+
+
+def test_the_workers_are_switched_like_their_interpreter(script):
+    ran = script(
+        kit.PROLOGUE
+        + """
+with make(1) as pool:
+    print(pool.submit(jobs.is_switched).result())
+futures.install()
+with make(1) as pool:
+    print(pool.submit(jobs.is_switched).result())
+futures.uninstall()
+with make(1) as pool:
+    print(pool.submit(jobs.is_switched).result())
+""",
+        futures=futures_c,
+    )
+    assert ran.check().lines == ["False", "True", "False"]
