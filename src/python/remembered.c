@@ -14,7 +14,7 @@ int
 fc_sent_traverse(fc_sent_functions *self, visitproc visit, void *arg)
 {
     Py_VISIT(self->numbers);
-    for (uint32_t i = 0; i < FC_FUNCTIONS_MAX; i++) {
+    for (uint32_t i = 0; i < FC_REMEMBERED_MAX; i++) {
         Py_VISIT(self->at[i].key);
         Py_VISIT(self->at[i].code);
     }
@@ -32,7 +32,7 @@ void
 fc_sent_clear(fc_sent_functions *self)
 {
     Py_CLEAR(self->numbers);
-    for (uint32_t i = 0; i < FC_FUNCTIONS_MAX; i++) {
+    for (uint32_t i = 0; i < FC_REMEMBERED_MAX; i++) {
         fc_sent_function_clear(&self->at[i]);
     }
 }
@@ -107,7 +107,7 @@ fc_sent_note(fc_sent_functions *self, const fc_sent_function *fresh)
 {
     fc_sent_function *sent = &self->at[self->next];
     Py_ssize_t number = self->next + 1;
-    self->next = (uint32_t)number % FC_FUNCTIONS_MAX;
+    self->next = (uint32_t)number % FC_REMEMBERED_MAX;
     fc_sent_function old = *sent;
     *sent = (fc_sent_function){Py_NewRef(fresh->key),
                                Py_XNewRef(fresh->code)};
@@ -188,7 +188,7 @@ fc_known_get(fc_known_functions *self, uint32_t number)
 void
 fc_known_clear(fc_known_functions *self)
 {
-    for (uint32_t i = 0; i < FC_FUNCTIONS_MAX; i++) {
+    for (uint32_t i = 0; i < FC_REMEMBERED_MAX; i++) {
         Py_CLEAR(self->at[i].function);
         Py_CLEAR(self->at[i].name);
         Py_CLEAR(self->at[i].module);

@@ -11,7 +11,7 @@
 
 /* Functions that are remembered: after so many others one has to be sent
  * anew. */
-#define FC_FUNCTIONS_MAX 256
+#define FC_REMEMBERED_MAX 256
 
 /* --- of the side that sends ---------------------------------------------- */
 
@@ -23,7 +23,7 @@ typedef struct {
 typedef struct {
     PyObject *numbers; /* by key */
     uint32_t next;     /* the number that is given next, less 1 */
-    fc_sent_function at[FC_FUNCTIONS_MAX];
+    fc_sent_function at[FC_REMEMBERED_MAX];
 } fc_sent_functions;
 
 int fc_sent_begin(fc_sent_functions *self);
@@ -52,7 +52,7 @@ typedef struct {
 } fc_known_function;
 
 typedef struct {
-    fc_known_function at[FC_FUNCTIONS_MAX];
+    fc_known_function at[FC_REMEMBERED_MAX];
 } fc_known_functions;
 
 void fc_known_clear(fc_known_functions *self);
