@@ -56,8 +56,9 @@ _threads_queues: weakref.WeakKeyDictionary[threading.Thread, Any] = (
 # dictionary above: at exit their idle workers must be told.
 _queues: weakref.WeakSet[Any] = weakref.WeakSet()
 _shutdown = False
-# One object for each thread that is just being started; see `_python_exit`.
-_starting: set[object] = set()
+# One object for each worker that is just being started, and which thread does it;
+# see `_python_exit`.
+_starting: dict[object, int] = {}
 # The most that the exit waits for them.
 _START_SECONDS = 10.0
 # Held by the thread of a forked child that finds an inherited executor first.
@@ -66,6 +67,8 @@ _afresh_lock = threading.RLock()
 # been started.  They need 0.1 ms; a signal handler may have interrupted the
 # very call that starts one.
 _FIRST_TASK_SECONDS = 1.0
+
+_AFTER_EXIT = "cannot schedule new futures after interpreter shutdown"
 
 # How long to wait for a thread to run before looking whether its start failed.
 _SLICE = 0.05
@@ -109,17 +112,28 @@ def _python_exit() -> None:
     global _shutdown
     _shutdown = True
     _native._set_exiting()
-    end = time.monotonic() + _START_SECONDS
-    while _starting and time.monotonic() < end:
-        time.sleep(0.0005)
-    workers = list(_threads_queues.items())
-    for work_queue in _all_queues():
-        work_queue._close()
-    for _, work_queue in workers:
-        if not isinstance(work_queue, _native.WorkQueue):
-            work_queue.put(None)
+    try:
+        _await_starts()
+    finally:
+        # Also after Ctrl-C: who is idle would never leave.
+        workers = list(_threads_queues.items())
+        for work_queue in _all_queues():
+            work_queue._close()
+        for _, work_queue in workers:
+            if not isinstance(work_queue, _native.WorkQueue):
+                work_queue.put(None)
     for thread, _ in workers:
         thread.join()
+
+
+def _await_starts() -> None:
+    """Wait for those who have begun to start a worker without seeing the mark."""
+    me = threading.get_ident()
+    # Made without a look at each: no other thread changes it meanwhile.
+    begun = {start for start, starter in _starting.copy().items() if starter != me}
+    end = time.monotonic() + _START_SECONDS
+    while not begun.isdisjoint(_starting.copy()) and time.monotonic() < end:
+        time.sleep(0.0005)
 
 
 # Called in reverse order of registration: before the standard module's own.
@@ -327,6 +341,17 @@ class ThreadPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
 
     def _start_worker(self, number: int, worker: Any) -> None:
         """Start thread *number* for a worker; raise what its start raises."""
+        start = object()
+        try:
+            _starting[start] = threading.get_ident()
+            if _shutdown and threading.current_thread().daemon:
+                # The exit has not seen it, and nobody would join the worker.
+                raise RuntimeError(_AFTER_EXIT)
+            self._start_thread(number, worker)
+        finally:
+            _starting.pop(start, None)
+
+    def _start_thread(self, number: int, worker: Any) -> None:
         refuse_greenlets()
         context = self._create_worker_context() if self._in_context else None
         worker.prepare(

@@ -3,6 +3,8 @@
 import pytest
 from support.waiting import FREE_THREADED
 
+import futures_c
+
 #: A pool in a global with work left, nobody shuts it down.
 WORK_LEFT = """
 import sys, time
@@ -417,3 +419,69 @@ def test_exit_after_the_module_was_removed_from_sys_modules(futures, script):
         """
     )
     assert outcome.check().lines == ["task"]
+
+
+#: A daemon thread submits, and is stopped in the middle of starting a worker; it
+#: goes on when the main thread has begun to exit.
+STARTING = """
+import threading, time
+import futures_c
+passed = threading.Event()
+begun = threading.Event()
+# Called last of these, so after the module's own.
+threading._threading_atexits.insert(0, passed.set)
+pool = futures.ThreadPoolExecutor(2)
+def init(thread, init=threading.Thread.__init__, **options):
+    if str(options.get("name")).startswith("ThreadPool"):
+        begun.set()
+        while not futures_c.thread._shutdown:
+            time.sleep(0.001)
+        # Who waits for this thread cannot pass.
+        passed.wait(0.3)
+        print("passed" if passed.is_set() else "waited for")
+    init(thread, **options)
+def submit():
+    pool.submit(print, "ran")
+thread = threading.Thread(target=submit, daemon=True)
+threading.Thread.__init__ = init
+thread.start()
+begun.wait(20)
+"""
+
+
+def test_the_exit_waits_for_a_daemon_thread_that_is_starting_a_worker(script):
+    outcome = script(STARTING, futures=futures_c)
+    lines = outcome.check().lines
+    assert lines in (["waited for"], ["waited for", "ran"])
+    assert outcome.stderr == ""
+
+
+def test_a_daemon_thread_starts_no_worker_that_the_exit_does_not_know(script):
+    """It has passed the first look, and comes to the start when the exit has begun."""
+    outcome = script(
+        """
+        import threading, time
+        import futures_c
+        class Pool(futures.ThreadPoolExecutor):
+            def _start_worker(self, number, worker):
+                begun.set()
+                while not futures_c.thread._shutdown:
+                    time.sleep(0.001)
+                super()._start_worker(number, worker)
+        begun, ended = threading.Event(), threading.Event()
+        def submit():
+            try:
+                Pool(1).submit(abs, -1)
+            except RuntimeError as error:
+                print(error)
+            ended.set()
+        # Called last of these, so after the module's own.
+        threading._threading_atexits.insert(0, lambda: ended.wait(20))
+        threading.Thread(target=submit, daemon=True).start()
+        begun.wait(20)
+        """,
+        futures=futures_c,
+    )
+    text = "cannot schedule new futures after interpreter shutdown"
+    assert outcome.check().lines == [text]
+    assert outcome.stderr == ""
