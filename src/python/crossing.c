@@ -77,13 +77,6 @@ fc_crossing_put_error(fc_crossing *m, enum fc_crossing_kind kind)
     Py_DECREF(exception);
 }
 
-PyObject *
-fc_crossing_view(const fc_crossing *m)
-{
-    return PyMemoryView_FromMemory((char *)(uintptr_t)m->bytes,
-                                   (Py_ssize_t)m->size, PyBUF_READ);
-}
-
 /* --- pickles ------------------------------------------------------------- */
 
 void
@@ -249,6 +242,32 @@ fc_crossing_put_object(fc_crossing *m, fc_crossing_tools *side,
 }
 
 PyObject *
+fc_crossing_call_with_bytes(const fc_crossing *m, fc_crossing_tools *side,
+                            PyObject *callable, const char *name)
+{
+    PyObject *view = PyMemoryView_FromMemory((char *)(uintptr_t)m->bytes,
+                                             (Py_ssize_t)m->size, PyBUF_READ);
+    if (view == NULL) {
+        return NULL;
+    }
+    PyObject *object = callable != NULL ? PyObject_CallOneArg(callable, view)
+                                        : fc_crossing_call(side, name, view);
+    PyObject *raised = object == NULL ? fc_exception_take() : NULL;
+    /* Nobody looks there any more, whoever has got hold of it: a traceback has,
+     * with the frames of what has failed. */
+    PyObject *none = PyObject_CallMethod(view, "release", NULL);
+    if (none == NULL) {
+        PyErr_Clear();
+    }
+    Py_XDECREF(none);
+    Py_DECREF(view);
+    if (raised != NULL) {
+        fc_exception_restore(raised);
+    }
+    return object;
+}
+
+PyObject *
 fc_crossing_get_object(const fc_crossing *m, fc_crossing_tools *side)
 {
     if (m->kind == FC_CROSSING_PLAIN) {
@@ -260,23 +279,6 @@ fc_crossing_get_object(const fc_crossing *m, fc_crossing_tools *side)
     if (prepare(side) < 0) {
         return NULL;
     }
-    PyObject *view = fc_crossing_view(m);
-    if (view == NULL) {
-        return NULL;
-    }
-    PyObject *object = m->kind == FC_CROSSING_PICKLE
-                           ? PyObject_CallOneArg(side->loads, view)
-                           : fc_crossing_call(side, "unpack", view);
-    PyObject *raised = object == NULL ? fc_exception_take() : NULL;
-    /* Nobody looks there any more, whoever has got hold of it. */
-    PyObject *none = PyObject_CallMethod(view, "release", NULL);
-    if (none == NULL) {
-        PyErr_Clear();
-    }
-    Py_XDECREF(none);
-    Py_DECREF(view);
-    if (raised != NULL) {
-        fc_exception_restore(raised);
-    }
-    return object;
+    return fc_crossing_call_with_bytes(
+        m, side, m->kind == FC_CROSSING_PICKLE ? side->loads : NULL, "unpack");
 }

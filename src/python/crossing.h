@@ -80,7 +80,10 @@ void fc_crossing_put_error(fc_crossing *m, enum fc_crossing_kind kind);
 PyObject *fc_crossing_get_object(const fc_crossing *m,
                                  fc_crossing_tools *side);
 
-/* The bytes as a memoryview, which is not to outlive them. */
-PyObject *fc_crossing_view(const fc_crossing *m);
+/* Call a function, `callable` or else that of _crossing, with the bytes as a
+ * memoryview, which is of no use to anybody afterwards: they are let go of. */
+PyObject *fc_crossing_call_with_bytes(const fc_crossing *m,
+                                      fc_crossing_tools *side,
+                                      PyObject *callable, const char *name);
 
 #endif /* FC_CROSSING_H */

@@ -269,11 +269,8 @@ read_reply(InterpreterObject *self, const fc_crossing *reply)
         Py_DECREF(why);
     }
     else if (reply->kind == FC_CROSSING_RAISED) {
-        PyObject *view = fc_crossing_view(reply);
-        if (view != NULL) {
-            exception = fc_crossing_call(&self->here, "revive", view);
-            Py_DECREF(view);
-        }
+        exception =
+            fc_crossing_call_with_bytes(reply, &self->here, NULL, "revive");
     }
     else if ((text = PyUnicode_DecodeUTF8((const char *)reply->bytes,
                                           (Py_ssize_t)reply->size,

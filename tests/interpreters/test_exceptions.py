@@ -168,6 +168,22 @@ def test_an_exception_that_can_be_pickled_but_not_unpickled(our_pool):
     assert our_pool.submit(abs, -1).result() == 1
 
 
+def test_no_traceback_has_memory_of_the_other_interpreter(our_pool):
+    """A debugger that shows the variables of its frames would read what is freed."""
+    error = our_pool.submit(jobs.fail_with_fragile).exception(30)
+    frames = [frame for frame, _ in traceback.walk_tb(error.__cause__.__traceback__)]
+    views = [
+        value
+        for frame in frames
+        for value in frame.f_locals.values()
+        if type(value) is memoryview
+    ]
+    assert views
+    for view in views:
+        with pytest.raises(ValueError, match="released"):
+            view.tobytes()
+
+
 def test_an_exception_of_a_module_that_is_not_here(our_pool):
     error = our_pool.submit(fail_with_foreign).exception(30)
     assert type(error).__name__ == "ExecutionFailed"
