@@ -134,10 +134,23 @@ fc_sent_note(fc_sent_functions *self, const fc_sent_function *fresh)
 
 /* --- of the side that receives ------------------------------------------- */
 
-/* The dict of the module that a function is found in by its name, a new
+/* What a module has by a name, a new reference; NULL, also where there is no
+ * such module. */
+static PyObject *
+find_in(PyObject *module, PyObject *name)
+{
+    PyObject *found = NULL;
+    if (module != NULL && PyModule_Check(module)) {
+        found = fc_dict_get(PyModule_GetDict(module), name);
+    }
+    PyErr_Clear();
+    return found;
+}
+
+/* The name of the module that a function is found in by its own name, a new
  * reference; NULL: it came as code, or is none of Python's. */
 static PyObject *
-module_dict_of(PyObject *fn)
+module_of(PyObject *fn)
 {
     if (!PyFunction_Check(fn)) {
         return NULL;
@@ -145,16 +158,11 @@ module_dict_of(PyObject *fn)
     PyFunctionObject *function = (PyFunctionObject *)fn;
     PyObject *name = function->func_module;
     PyObject *module = name != NULL ? PyImport_GetModule(name) : NULL;
-    PyObject *dict = NULL;
-    if (module != NULL && PyModule_Check(module)) {
-        dict = PyModule_GetDict(module);
-        PyObject *found = fc_dict_get(dict, function->func_qualname);
-        dict = found == fn ? Py_NewRef(dict) : NULL;
-        Py_XDECREF(found);
-    }
+    PyObject *found = find_in(module, function->func_qualname);
+    Py_XDECREF(found);
     Py_XDECREF(module);
     PyErr_Clear();
-    return dict;
+    return found == fn ? Py_NewRef(name) : NULL;
 }
 
 void
@@ -162,7 +170,7 @@ fc_known_set(fc_known_functions *self, uint32_t number, PyObject *fn)
 {
     fc_known_function *known = &self->at[number - 1];
     Py_XSETREF(known->function, Py_NewRef(fn));
-    Py_XSETREF(known->module, module_dict_of(fn));
+    Py_XSETREF(known->module, module_of(fn));
     Py_XSETREF(known->name,
                known->module != NULL
                    ? Py_NewRef(((PyFunctionObject *)fn)->func_qualname)
@@ -174,13 +182,18 @@ fc_known_get(fc_known_functions *self, uint32_t number)
 {
     fc_known_function *known = &self->at[number - 1];
     if (known->module != NULL) {
-        PyObject *found = fc_dict_get(known->module, known->name);
+        PyObject *module =
+            fc_dict_get(PyImport_GetModuleDict(), known->module);
+        if (module == NULL) {
+            /* As pickle does, to which it is a name. */
+            PyErr_Clear();
+            module = PyImport_Import(known->module);
+        }
+        PyObject *found = find_in(module, known->name);
         if (found != NULL) {
             Py_SETREF(known->function, found);
         }
-        else {
-            PyErr_Clear();
-        }
+        Py_XDECREF(module);
     }
     return Py_NewRef(known->function);
 }

@@ -45,8 +45,7 @@ void fc_sent_function_clear(fc_sent_function *fresh);
 
 /* --- of the side that receives ------------------------------------------- */
 
-/* A function; where it was found by its name, that name and the dict of the
- * module. */
+/* A function; where it was found by its name, that name and the module's. */
 typedef struct {
     PyObject *function, *name, *module;
 } fc_known_function;
@@ -61,7 +60,8 @@ void fc_known_clear(fc_known_functions *self);
 void fc_known_set(fc_known_functions *self, uint32_t number, PyObject *fn);
 
 /* The function of a number: a new reference.  Of one that goes by its name,
- * what has that name now: its module may have been reloaded. */
+ * what has that name now: its module may have been reloaded, or
+ * thrown away and imported again. */
 PyObject *fc_known_get(fc_known_functions *self, uint32_t number);
 
 #endif /* FC_REMEMBERED_H */

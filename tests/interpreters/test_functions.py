@@ -47,6 +47,16 @@ def reload_it(path, source):
     sys.dont_write_bytecode = True
     importlib.invalidate_caches()
     importlib.reload(sys.modules["futures_c_changing"])
+
+def import_it_again():
+    import sys
+    del sys.modules["futures_c_changing"]
+    import futures_c_changing
+    futures_c_changing.state = "second"
+
+def forget_it():
+    import sys
+    del sys.modules["futures_c_changing"]
 """
 
 
@@ -99,6 +109,20 @@ def test_a_module_that_is_reloaded_there(changing, pool_there):
         assert submit(changing.read).result() == "new"
         assert submit(changing.decorated, 3).result() == ("wrapped", (3, 2, "new"))
         assert submit(changing.Group.inner).result() == (2, "new")
+
+
+def test_a_module_that_is_imported_again_there(changing, pool_there, futures):
+    """Its functions are those of the module that has its name now."""
+    if futures.__name__ == "concurrent.futures":
+        pytest.skip("there, what sets a global sets it nowhere")
+    submit = pool_there.submit
+    submit(changing.write, "first").result()
+    assert submit(changing.read).result() == "first"
+    submit(changing.import_it_again).result()
+    assert [submit(changing.read).result() for _ in range(2)] == ["second"] * 2
+    # Nobody has imported it since: then the call does.
+    submit(changing.forget_it).result()
+    assert [submit(changing.read).result() for _ in range(2)] == [0, 0]
 
 
 def test_a_function_that_is_given_other_code(pool):
