@@ -20,6 +20,7 @@ import marshal
 import os
 import pickle
 import sys
+from contextlib import suppress
 from types import CodeType, FunctionType, ModuleType, SimpleNamespace
 
 TYPE_CHECKING = False
@@ -398,9 +399,12 @@ def describe(exception: BaseException) -> bytes:
     try:
         packed, _kept[0] = pack(exception)
     except Exception:
-        print("exception is not shareable:", file=sys.stderr)
-        traceback.print_exception(exception)
         packed = None
+        # Where that is closed, it is the call's exception that counts all the same.
+        if sys.stderr is not None:
+            with suppress(Exception):
+                print("exception is not shareable:", file=sys.stderr)
+                traceback.print_exception(exception)
     return pickle.dumps((packed, info))
 
 

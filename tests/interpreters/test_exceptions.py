@@ -208,16 +208,22 @@ def test_memory_errors(our_pool):
     assert our_pool.submit(abs, -1).result() == 1
 
 
-def test_the_standard_streams_of_there_may_be_gone(our_pool, capfd):
-    our_pool.submit(close_streams).result(30)
+@pytest.mark.parametrize("how", ["None", "closed"])
+def test_the_standard_streams_of_there_may_be_gone(our_pool, capfd, how):
+    our_pool.submit(close_streams, how).result(30)
     error = our_pool.submit(fail_with_generator).exception(30)
-    assert error is not None
+    assert type(error).__name__ == "ExecutionFailed"
+    assert "ValueError: m" in str(error)
     assert our_pool.submit(abs, -1).result() == 1
-    capfd.readouterr()
+    assert capfd.readouterr() == ("", "")
 
 
-def close_streams():
+def close_streams(how):
     """Have no standard error any more."""
+    import io
     import sys
 
     sys.stderr = None
+    if how == "closed":
+        sys.stderr = io.StringIO()
+        sys.stderr.close()
