@@ -33,7 +33,7 @@ typedef struct {
     PyThreadState *inside;   /* NULL before enter() and after leave() */
     unsigned long thread;    /* whose that is */
     uint32_t generation;     /* of the process that it is in */
-    bool inside_now;         /* a call runs */
+    bool busy;               /* a call runs, or it begins or ends; see claim() */
     PyObject *home;          /* bytes; there.home is in it */
     fc_crossing_tools here;
     fc_sent_functions sent;
@@ -305,13 +305,36 @@ check_usable(InterpreterObject *self)
         PyErr_SetString(PyExc_RuntimeError,
                         "the interpreter belongs to another thread");
     }
-    else if (self->inside_now) {
-        PyErr_SetString(PyExc_RuntimeError, "the interpreter is running");
-    }
     else {
         return 0;
     }
     return -1;
+}
+
+/* Nobody else calls in it, begins or ends it until unclaim(), also while this
+ * thread is without a GIL or has that of the other side.  0, or -1 with an exception:
+ * somebody does, maybe this thread itself. */
+static int
+claim(InterpreterObject *self)
+{
+    bool busy;
+    FC_LOCK(self);
+    busy = self->busy;
+    self->busy = true;
+    FC_UNLOCK();
+    if (busy) {
+        PyErr_SetString(PyExc_RuntimeError, "the interpreter is running");
+        return -1;
+    }
+    return 0;
+}
+
+static void
+unclaim(InterpreterObject *self)
+{
+    FC_LOCK(self);
+    self->busy = false;
+    FC_UNLOCK();
 }
 
 static PyObject *
@@ -319,7 +342,13 @@ interpreter_run(PyObject *op, PyObject *task)
 {
     InterpreterObject *self = (InterpreterObject *)op;
     fc_state *st = fc_state_of(op);
+    /* Reducers may run, but they are not to come back here.  Looked at again: it
+     * may have been ended meanwhile. */
+    if (check_usable(self) < 0 || claim(self) < 0) {
+        return NULL;
+    }
     if (check_usable(self) < 0) {
+        unclaim(self);
         return NULL;
     }
     fc_crossing call;
@@ -328,8 +357,6 @@ interpreter_run(PyObject *op, PyObject *task)
     fc_sent_function fresh;
     PyThreadState *outside;
     self->learnt = false;
-    /* Reducers may run, but they are not to come back here. */
-    self->inside_now = true;
     if (put_call(self, &call, task, &whole, &fresh) < 0) {
         PyObject *why = fc_exception_take();
         PyObject *pair = PyTuple_Pack(2, task, why);
@@ -371,7 +398,7 @@ interpreter_run(PyObject *op, PyObject *task)
         }
     }
 done:
-    self->inside_now = false;
+    unclaim(self);
     Py_XDECREF(whole);
     fc_sent_function_clear(&fresh);
     fc_crossing_clear(&call);
@@ -420,28 +447,28 @@ interpreter_end(InterpreterObject *self)
     PyEval_RestoreThread(outside);
 }
 
-static PyObject *
-interpreter_enter(PyObject *op, PyObject *home)
+/* Make one.  0, or -1 with an exception. */
+static int
+interpreter_begin(InterpreterObject *self, PyObject *home)
 {
-    InterpreterObject *self = (InterpreterObject *)op;
     if (self->inside != NULL) {
         PyErr_SetString(PyExc_RuntimeError, "there is an interpreter already");
-        return NULL;
+        return -1;
     }
     PyObject *path;
     if (!PyUnicode_FSConverter(home, &path)) {
-        return NULL;
+        return -1;
     }
     Py_XSETREF(self->home, path);
     if (fc_sent_begin(&self->sent) < 0) {
-        return NULL;
+        return -1;
     }
     PyThreadState *outside = PyThreadState_Get();
     PyThreadState *inside = NULL;
     const char *trouble = fc_interpreter_new(&inside);
     if (trouble != NULL) {
         PyErr_SetString(PyExc_RuntimeError, trouble);
-        return NULL;
+        return -1;
     }
     self->inside = inside;
     self->thread = PyThread_get_thread_ident();
@@ -449,19 +476,31 @@ interpreter_enter(PyObject *op, PyObject *home)
     self->there.home = PyBytes_AS_STRING(path);
     fc_crossing_init(&self->reply);
     come_back(outside);
-    Py_RETURN_NONE;
+    return 0;
+}
+
+static PyObject *
+interpreter_enter(PyObject *op, PyObject *home)
+{
+    InterpreterObject *self = (InterpreterObject *)op;
+    if (claim(self) < 0) {
+        return NULL;
+    }
+    int status = interpreter_begin(self, home);
+    unclaim(self);
+    return status == 0 ? Py_NewRef(Py_None) : NULL;
 }
 
 static PyObject *
 interpreter_leave(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     InterpreterObject *self = (InterpreterObject *)op;
-    if (self->inside_now) {
-        PyErr_SetString(PyExc_RuntimeError, "the interpreter is running");
+    if (claim(self) < 0) {
         return NULL;
     }
     interpreter_end(self);
     fc_sent_clear(&self->sent);
+    unclaim(self);
     Py_RETURN_NONE;
 }
 

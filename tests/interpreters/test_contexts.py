@@ -108,6 +108,33 @@ def test_a_context_whose_thread_has_gone():
     assert kit.interpreters() == before
 
 
+def test_it_cannot_be_ended_while_it_begins(script):
+    """It was left without what its functions are found by: the first call crashed."""
+    ran = script(
+        kit.PROLOGUE
+        + """
+create, task = futures.InterpreterPoolExecutor.prepare_context(None, ())
+context = create()
+found = []
+def look(event, args):
+    # In the middle of making it, as another thread may be at any time.
+    if event == "cpython.PyInterpreterState_New" and not found:
+        for step in context.finalize, context.initialize:
+            try:
+                found.append(step())
+            except RuntimeError as error:
+                found.append(str(error))
+sys.addaudithook(look)
+context.initialize()
+print(context.run(task(abs, (-1,), {})), *found, sep="; ")
+context.finalize()
+""",
+        futures=futures_c,
+    )
+    running = "the interpreter is running"
+    assert ran.check().lines == [f"1; {running}; {running}"]
+
+
 @pytest.mark.parametrize("where", ["here", "in another thread"])
 def test_a_context_that_is_dropped(where):
     """As the standard one, it ends its interpreter."""
