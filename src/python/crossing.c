@@ -61,15 +61,38 @@ put_text(fc_crossing *m, enum fc_crossing_kind kind, PyObject *text)
     m->size = (size_t)size;
 }
 
-void
-fc_crossing_put_error(fc_crossing *m, enum fc_crossing_kind kind)
+/* What a traceback of an exception ends with: NULL, without an exception, where
+ * there is no memory. */
+static PyObject *
+text_of(PyObject *exception)
 {
-    PyObject *exception = fc_exception_take();
     PyObject *text = PyUnicode_FromFormat(
         "%s: %S", Py_TYPE(exception)->tp_name, exception);
     if (text == NULL) {
         PyErr_Clear();
         text = PyUnicode_FromString(Py_TYPE(exception)->tp_name);
+    }
+    PyErr_Clear();
+    return text;
+}
+
+void
+fc_crossing_put_error(fc_crossing *m, enum fc_crossing_kind kind,
+                      PyObject *raised)
+{
+    PyObject *exception = fc_exception_take();
+    PyObject *text = text_of(exception);
+    if (raised != NULL) {
+        PyObject *first = text_of(raised);
+        PyObject *both = first != NULL && text != NULL
+                             ? PyUnicode_FromFormat("%U (not described: %U)",
+                                                    first, text)
+                             : NULL;
+        if (both != NULL) {
+            Py_XSETREF(text, both);
+        }
+        Py_XDECREF(first);
+        PyErr_Clear();
     }
     put_text(m, kind, text);
     PyErr_Clear();

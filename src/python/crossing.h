@@ -72,8 +72,10 @@ int fc_crossing_put_packed(fc_crossing *m, fc_crossing_tools *side,
 int fc_crossing_put_bytes(fc_crossing *m, enum fc_crossing_kind kind,
                           PyObject *bytes);
 
-/* Put the current exception as a text: what a traceback ends with. */
-void fc_crossing_put_error(fc_crossing *m, enum fc_crossing_kind kind);
+/* Put the current exception as a text: what a traceback ends with.  `raised`, or
+ * NULL: what the call has raised, if that could not be described because of it. */
+void fc_crossing_put_error(fc_crossing *m, enum fc_crossing_kind kind,
+                           PyObject *raised);
 
 /* Get a plain value, a pickle or a pack: a new reference, or NULL with an
  * exception. */

@@ -196,7 +196,7 @@ put_result(InterpreterObject *self, fc_crossing *reply, PyObject *result)
         put = fc_crossing_put_object(reply, &self->there, "pack", result);
     }
     if (put < 0) {
-        fc_crossing_put_error(reply, FC_CROSSING_UNSENDABLE);
+        fc_crossing_put_error(reply, FC_CROSSING_UNSENDABLE, NULL);
     }
 }
 
@@ -208,7 +208,7 @@ put_exception(InterpreterObject *self, fc_crossing *reply)
         fc_crossing_call(&self->there, "describe", exception);
     if (described == NULL
         || fc_crossing_put_bytes(reply, FC_CROSSING_RAISED, described) < 0) {
-        fc_crossing_put_error(reply, FC_CROSSING_UNSENDABLE);
+        fc_crossing_put_error(reply, FC_CROSSING_UNSENDABLE, exception);
     }
     Py_XDECREF(described);
     Py_DECREF(exception);
@@ -221,7 +221,7 @@ answer(InterpreterObject *self, const fc_crossing *call)
     PyObject *fn, *args, *kwargs;
     fc_crossing_clear(reply);
     if (take_call(self, call, &fn, &args, &kwargs) < 0) {
-        fc_crossing_put_error(reply, FC_CROSSING_UNREADABLE);
+        fc_crossing_put_error(reply, FC_CROSSING_UNREADABLE, NULL);
         return;
     }
     PyObject *result = call_afresh(self, fn, args, kwargs);

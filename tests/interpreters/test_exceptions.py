@@ -160,6 +160,23 @@ def fail_speechless():
     raise Speechless
 
 
+def test_an_exception_that_cannot_be_described(our_pool):
+    """What the call has raised is said in any case."""
+    error = our_pool.submit(fail_undescribed).exception(30)
+    assert type(error).__name__ == "NotShareableError"
+    text = str(error.__cause__)
+    assert text.startswith("ValueError: m (not described: ModuleNotFoundError: ")
+    assert our_pool.submit(abs, -1).result() == 1
+
+
+def fail_undescribed():
+    """Raise where tracebacks cannot be shown."""
+    import sys
+
+    sys.modules["traceback"] = None
+    raise ValueError("m")
+
+
 def test_an_exception_that_can_be_pickled_but_not_unpickled(our_pool):
     error = our_pool.submit(jobs.fail_with_fragile).exception(30)
     assert type(error).__name__ == "ExecutionFailed"
