@@ -20,7 +20,7 @@ if sys.version_info < (3, 12):
     )
     raise ImportError(message, name=__name__)
 
-from futures_c import _native, _startup, thread as _thread
+from futures_c import _native, thread as _thread
 from futures_c._crossing import ExecutionFailed, NotShareableError
 from futures_c._forward import forward
 from futures_c.thread import BrokenThreadPool, ThreadPoolExecutor
@@ -56,6 +56,19 @@ else:
 
 # The directory that the package is in, for interpreters that do not find it.
 _HOME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+# Has an interpreter call install_later().  By text: a function is found by its name
+# only where the package is, as everything else of it that is needed there.
+_SWITCH = """
+import sys
+try:
+    from futures_c import _startup
+except ModuleNotFoundError:
+    sys.path.append(home)
+    from futures_c import _startup
+_startup.install_later()
+"""
 
 
 # Those that may have an interpreter.
@@ -115,7 +128,7 @@ class WorkerContext(_native.Interpreter, _Context):
         try:
             if _is_installed():
                 # As workers that are processes are switched like their parent.
-                self.run((_startup.install_later, (), {}))
+                self.run((exec, (_SWITCH, {"home": _HOME}), {}))
             if self.initdata is not None:
                 self.run(self.initdata)
         except BaseException:

@@ -253,12 +253,14 @@ def test_a_path_that_the_program_has_added(run, futures, tmp_path):
     assert "No module named 'added'" in lines[1]
 
 
-def test_the_package_itself_may_be_on_an_added_path(futures, tmp_path):
+@pytest.mark.parametrize("installed", [False, True])
+def test_the_package_itself_may_be_on_an_added_path(futures, tmp_path, installed):
     """The interpreters find it all the same."""
     root = os.path.dirname(os.path.dirname(os.path.abspath(futures.__file__)))
     source = (
         f"import sys; sys.path.append({root!r})\n"
         "import futures_c\n"
+        f"{installed} and futures_c.install()\n"
         "class A: pass\n"
         "with futures_c.InterpreterPoolExecutor(1) as pool:\n"
         "    print(pool.submit(lambda: 3).result())\n"
