@@ -81,11 +81,19 @@ def _end_contexts() -> None:
 
     Workers have ended theirs; these are contexts that somebody has made for himself.
     """
-    for context in list(_contexts):
+    for context in _all_contexts():
         try:
             context.finalize()
         except RuntimeError:
             pass  # A daemon thread's call runs in it.
+
+
+def _all_contexts() -> list[WorkerContext]:
+    while True:
+        try:
+            return list(_contexts)
+        except RuntimeError:
+            pass  # a daemon thread made one meanwhile: look again
 
 
 class WorkerContext(_native.Interpreter, _Context):
