@@ -414,6 +414,7 @@ def test_nothing_is_kept(run):
     run(main)
 
 
+@pytest.mark.thread_unsafe(reason="signals are the main thread's")
 def test_an_interrupt_while_the_loop_is_asked_loses_nothing(run):
     """The main thread ends a future, and SIGINT comes in the middle of telling."""
 
