@@ -1,9 +1,11 @@
 """The worker threads: what they look like, and how many there are."""
 
 import concurrent.futures
+import queue
 import sys
 import threading
 import time
+from typing import Any
 
 import pytest
 from support.waiting import until
@@ -218,11 +220,13 @@ def test_gh117344_however_the_result_is_waited_for(futures, how):
 def test_gh117344_a_callback_finds_its_worker_not_idle(futures):
     """A task that a callback submits may start a second worker, no third."""
     with futures.ThreadPoolExecutor(8) as pool:
+        submitted: queue.SimpleQueue[Any] = queue.SimpleQueue()
         for i in range(100):
-            done = threading.Event()
             future = pool.submit(abs, -i)
-            future.add_done_callback(lambda _, done=done: pool.submit(done.set))
-            assert done.wait(20)
+            future.add_done_callback(lambda _: submitted.put(pool.submit(abs, -1)))
+            # Its worker is idle when the result is there, whatever the other one
+            # does, which may still be in the callback.
+            assert submitted.get(timeout=20).result(20) == 1
             future.result()
         assert len(pool._threads) <= 2
 
