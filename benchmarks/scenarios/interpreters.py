@@ -58,7 +58,7 @@ def _spin(times: int) -> int:
 
 
 def computed(rival: Rival, meter: Meter, *, workers: int, tasks: int) -> list[float]:
-    """Run calls that compute for about a millisecond each."""
+    """Run calls that compute for about half a millisecond each."""
     with rival.pool(workers) as pool:
 
         def body() -> float:
@@ -131,7 +131,7 @@ INTERPRETER_TABLE = [
     ),
     _scenario(
         "cpu",
-        "calls that compute for 1 ms, 2 interpreters; floor: a plain loop",
+        "calls that compute for half a ms, 2 interpreters; floor: a plain loop",
         computed,
         {"workers": 2, "tasks": 200},
         {"tasks": 4},
