@@ -56,13 +56,13 @@ _threads_queues: weakref.WeakKeyDictionary[threading.Thread, Any] = (
 # dictionary above: at exit their idle workers must be told.
 _queues: weakref.WeakSet[Any] = weakref.WeakSet()
 _shutdown = False
-# One object for each worker that is just being started, and which thread does it;
-# see `_python_exit`.
-_starting: dict[object, int] = {}
-# The most that the exit waits for them.
+# The most that the exit waits for those who are just starting a worker.
 _START_SECONDS = 10.0
 # Held by the thread of a forked child that finds an inherited executor first.
 _afresh_lock = threading.RLock()
+# The most that shutdown() waits for them: one that a signal handler has
+# interrupted may take any time.
+_SUBMIT_SECONDS = 1.0
 # The most that shutdown(cancel_futures=True) waits for threads that have just
 # been started.  They need 0.1 ms; a signal handler may have interrupted the
 # very call that starts one.
@@ -113,7 +113,9 @@ def _python_exit() -> None:
     _shutdown = True
     _native._set_exiting()
     try:
-        _await_starts()
+        end = time.monotonic() + _START_SECONDS
+        for work_queue in _all_queues():
+            _await_starts(work_queue, end)
     finally:
         # Also after Ctrl-C: who is idle would never leave.
         workers = list(_threads_queues.items())
@@ -126,13 +128,13 @@ def _python_exit() -> None:
         thread.join()
 
 
-def _await_starts() -> None:
-    """Wait for those who have begun to start a worker without seeing the mark."""
-    me = threading.get_ident()
-    # Made without a look at each: no other thread changes it meanwhile.
-    begun = {start for start, starter in _starting.copy().items() if starter != me}
-    end = time.monotonic() + _START_SECONDS
-    while not begun.isdisjoint(_starting.copy()) and time.monotonic() < end:
+def _await_starts(work_queue: Any, end: float) -> None:
+    """Wait for the submit()s that are starting a worker; `end` is monotonic.
+
+    They have not seen what the caller has done or is about to do.
+    """
+    latest = work_queue._latest_start()
+    while work_queue._is_starting(latest) and time.monotonic() < end:
         time.sleep(0.0005)
 
 
@@ -142,7 +144,6 @@ threading._register_atexit(_python_exit)  # type: ignore[attr-defined]
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_threads_queues.clear)
     os.register_at_fork(after_in_child=_queues.clear)
-    os.register_at_fork(after_in_child=_starting.clear)
     os.register_at_fork(after_in_child=_native._forked)
     os.register_at_fork(after_in_child=_afresh_lock._at_fork_reinit)  # type: ignore[attr-defined]
 
@@ -341,17 +342,9 @@ class ThreadPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
 
     def _start_worker(self, number: int, worker: Any) -> None:
         """Start thread *number* for a worker; raise what its start raises."""
-        start = object()
-        try:
-            _starting[start] = threading.get_ident()
-            if _shutdown and threading.current_thread().daemon:
-                # The exit has not seen it, and nobody would join the worker.
-                raise RuntimeError(_AFTER_EXIT)
-            self._start_thread(number, worker)
-        finally:
-            _starting.pop(start, None)
-
-    def _start_thread(self, number: int, worker: Any) -> None:
+        if _shutdown and threading.current_thread().daemon:
+            # The exit has not seen it, and nobody would join the worker.
+            raise RuntimeError(_AFTER_EXIT)
         refuse_greenlets()
         context = self._create_worker_context() if self._in_context else None
         worker.prepare(
@@ -497,18 +490,13 @@ class ThreadPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
         # A signal handler may call this in the middle of anything: submit() holds
         # no lock, but where a queue of others is used, as the standard one does.
         work_queue = self._work_queue
+        if isinstance(work_queue, _native.WorkQueue):
+            # A submit() is done before or begins afterwards, as where it holds a
+            # lock: its worker's initializer may be what calls this.
+            _await_starts(work_queue, time.monotonic() + _SUBMIT_SECONDS)
         with self._shutdown_lock if self._foreign else nullcontext():
             self._shutdown = True
-        try:
-            if cancel_futures:
-                self._await_first_tasks(work_queue)
-                for future in _drain(work_queue):
-                    future.cancel()
-        finally:
-            if self._foreign:
-                # The standard module's workers pass it on to one another.
-                work_queue.put(None)
-            _close_native(work_queue)
+        _close(self, work_queue, cancel_futures)
         if wait:
             for thread in list(self._threads):
                 if isinstance(thread, _WorkerThread):
@@ -518,6 +506,22 @@ class ThreadPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
 
 
 _BROKEN_TEXT = "A thread initializer failed, the thread pool is not usable anymore"
+
+
+def _close(pool: ThreadPoolExecutor, work_queue: Any, cancel_futures: bool) -> None:
+    """Tell the workers of a pool that takes no more; cancel what is queued or not."""
+    # A function of its own, since it is short: where memory runs out and the end of
+    # a `try` is more than 256 instructions from the beginning, CPython 3.11 hangs.
+    try:
+        if cancel_futures:
+            pool._await_first_tasks(work_queue)
+            for future in _drain(work_queue):
+                future.cancel()
+    finally:
+        if pool._foreign:
+            # The standard module's workers pass it on to one another.
+            work_queue.put(None)
+        _close_native(work_queue)
 
 
 def _drain(work_queue: Any) -> Iterator[Future[Any]]:

@@ -154,6 +154,18 @@ pool_start_worker(fc_state *st, PoolObject *pool)
     return done != NULL ? 0 : -1;
 }
 
+/* The same for a task that is queued already; see starters.h. */
+static int
+pool_start_another(fc_state *st, PoolObject *pool)
+{
+    WorkQueueObject *queue = pool->queue;
+    struct fc_starter *starter =
+        fc_starters_enter((PyObject *)queue, &queue->starters);
+    int started = starter != NULL ? pool_start_worker(st, pool) : -1;
+    fc_starters_leave((PyObject *)queue, &queue->starters, starter);
+    return started;
+}
+
 static inline bool
 pool_may_grow(PoolObject *pool)
 {
@@ -161,40 +173,70 @@ pool_may_grow(PoolObject *pool)
            < pool->limit;
 }
 
-int
-fc_pool_queue(fc_state *st, PoolObject *pool, void *item, bool *queued)
+/* Queue the item.  *flags tells what has become of the pool meanwhile. */
+static inline int
+pool_put(fc_state *st, PoolObject *pool, void *item, struct fc_counts *counts,
+         uint32_t *flags)
 {
+    /* The one that it is now: the start of a worker runs Python code. */
     struct fc_dispatch *dispatch = pool->queue->dispatch;
-    struct fc_counts counts;
-    *queued = false;
-    if (pool_may_grow(pool)) {
-        /* Start first, queue afterwards: when the thread cannot be started
-         * there is nothing to take back. */
-        counts = fc_dispatch_counts(dispatch);
-        counts.tasks++;
-        if (fc_counts_want_worker(&counts) && pool_start_worker(st, pool) < 0) {
-            return -1;
-        }
-        dispatch = pool->queue->dispatch;
-    }
     fc_gil_announce(st);
-    if (fc_dispatch_submit(dispatch, item, &counts) < 0) {
+    if (fc_dispatch_submit(dispatch, item, counts) < 0) {
         PyErr_NoMemory();
         return -1;
     }
-    *queued = true;
 #if !FC_HAS_GIL
     /* Against shutdown() and a broken initializer in another thread, which set
      * their flag and look into the queue afterwards: either they find the
      * item, or we find the flag. */
     atomic_thread_fence(memory_order_seq_cst);
 #endif
-    uint32_t flags = pool_flags(pool);
+    *flags = pool_flags(pool);
+    return 0;
+}
+
+/* Start first, queue afterwards: when the thread cannot be started there is
+ * nothing to take back. */
+static int
+pool_start_and_put(fc_state *st, PoolObject *pool, void *item,
+                   struct fc_counts *counts, uint32_t *flags)
+{
+    WorkQueueObject *queue = pool->queue;
+    struct fc_starter *starter =
+        fc_starters_enter((PyObject *)queue, &queue->starters);
+    if (starter == NULL) {
+        return -1;
+    }
+    int done = pool_start_worker(st, pool);
+    if (done == 0) {
+        done = pool_put(st, pool, item, counts, flags);
+    }
+    fc_starters_leave((PyObject *)queue, &queue->starters, starter);
+    return done;
+}
+
+int
+fc_pool_queue(fc_state *st, PoolObject *pool, void *item, bool *queued)
+{
+    struct fc_counts counts;
+    uint32_t flags;
+    bool start = false;
+    if (pool_may_grow(pool)) {
+        counts = fc_dispatch_counts(pool->queue->dispatch);
+        counts.tasks++;
+        start = fc_counts_want_worker(&counts);
+    }
+    int put = start ? pool_start_and_put(st, pool, item, &counts, &flags)
+                    : pool_put(st, pool, item, &counts, &flags);
+    *queued = put == 0;
+    if (put < 0) {
+        return -1;
+    }
     if ((flags & (FC_POOL_CLOSED | FC_POOL_BROKEN)) == 0
         && !(counts.closing && counts.tasks > 0)) {
         if (fc_counts_want_worker(&counts) && pool_may_grow(pool)) {
             /* Others took the free workers meanwhile. */
-            return pool_start_worker(st, pool);
+            return pool_start_another(st, pool);
         }
         return 0;
     }
@@ -208,7 +250,7 @@ fc_pool_queue(fc_state *st, PoolObject *pool, void *item, bool *queued)
     }
     /* Exiting, and this thread may still submit: its workers leave as soon
      * as they are idle. */
-    return fc_counts_want_worker(&counts) ? pool_start_worker(st, pool) : 0;
+    return fc_counts_want_worker(&counts) ? pool_start_another(st, pool) : 0;
 }
 
 /* --- submit() ---------------------------------------------------------------------------- */

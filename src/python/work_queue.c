@@ -142,6 +142,7 @@ fc_work_queue_new(fc_state *st)
     queue->inherited = NULL;
     queue->generation = fc_fork_generation();
     atomic_init(&queue->workers, 0);
+    queue->starters = (struct fc_starters){0};
     queue->dispatch = fc_dispatch_new();
     if (queue->dispatch == NULL) {
         Py_DECREF(queue);
@@ -356,6 +357,24 @@ queue_starting(PyObject *self, PyObject *Py_UNUSED(ignored))
 }
 
 static PyObject *
+queue_latest_start(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    return PyLong_FromUnsignedLongLong(fc_starters_latest(
+        self, &((WorkQueueObject *)self)->starters));
+}
+
+static PyObject *
+queue_is_starting(PyObject *self, PyObject *arg)
+{
+    unsigned long long latest = PyLong_AsUnsignedLongLong(arg);
+    if (latest == (unsigned long long)-1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    return PyBool_FromLong(fc_starters_other(
+        self, &((WorkQueueObject *)self)->starters, latest));
+}
+
+static PyObject *
 queue_close(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
     fc_dispatch_close(((WorkQueueObject *)self)->dispatch);
@@ -409,6 +428,7 @@ queue_tp_dealloc(PyObject *self)
     /* One that was inherited by fork may have been caught in the middle of
      * anything by threads that are not here: it is left alone. */
     Py_XDECREF(queue->inherited);
+    fc_starters_clear(&queue->starters);
     PyObject_GC_Del(self);
     Py_DECREF(type);
 }
@@ -438,6 +458,13 @@ static PyMethodDef queue_methods[] = {
     {"_starting", queue_starting, METH_NOARGS,
      "_starting($self, /)\n--\n\n"
      "Return the number of workers that are about to take a queued task."},
+    {"_latest_start", queue_latest_start, METH_NOARGS,
+     "_latest_start($self, /)\n--\n\n"
+     "Return the number of the latest submit() that started a worker."},
+    {"_is_starting", queue_is_starting, METH_O,
+     "_is_starting($self, latest, /)\n--\n\n"
+     "Return whether one up to that number, of another thread, has not queued\n"
+     "its task yet."},
     {"_close", queue_close, METH_NOARGS,
      "_close($self, /)\n--\n\n"
      "Have the workers leave when nothing is queued any more."},

@@ -8,6 +8,7 @@
 #ifndef FC_WORK_QUEUE_H
 #define FC_WORK_QUEUE_H
 
+#include "python/starters.h"
 #include "python/state.h"
 
 #include "core/dispatch.h"
@@ -24,6 +25,7 @@ typedef struct {
     struct fc_dispatch *dispatch;
     uint32_t generation;      /* of the process that made it */
     _Atomic(int32_t) workers; /* threads started for it, or being started */
+    struct fc_starters starters;
     PyObject *inherited;      /* the queue that this one replaced, or NULL */
     PyObject *weakrefs;
 } WorkQueueObject;

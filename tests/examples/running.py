@@ -85,6 +85,11 @@ def start_example(
     )  # fmt: skip
 
 
+def _kill_group(process: subprocess.Popen[str]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
 def finish(process: subprocess.Popen[str], cap: float = CAP) -> Outcome:
     """Wait for an example; one that hangs shows the traceback of its threads."""
     timed_out = False
@@ -94,8 +99,11 @@ def finish(process: subprocess.Popen[str], cap: float = CAP) -> Outcome:
         except subprocess.TimeoutExpired:
             timed_out = True
             process.send_signal(signal.SIGABRT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=cap)  # It writes its tracebacks.
+            # Its processes hold the pipe as well, and may not end by themselves.
+            _kill_group(process)
             out, err = process.communicate()
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            _kill_group(process)
     return Outcome(process.args, process.returncode, out, err, timed_out)

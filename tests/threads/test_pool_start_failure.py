@@ -337,10 +337,10 @@ def test_an_exception_at_any_line_of_a_start(futures, script, error):
         import sys
 
         executor = futures.ThreadPoolExecutor
-        names = ["_start_worker", "_start_thread"]
-        if not hasattr(executor, names[0]):
-            names = ["_adjust_thread_count"]
-        codes = [getattr(executor, name).__code__ for name in names]
+        name = "_start_worker"
+        if not hasattr(executor, name):
+            name = "_adjust_thread_count"
+        code = getattr(executor, name).__code__
 
         def raising_at(number):
             lines = iter(range(number))
@@ -351,7 +351,7 @@ def test_an_exception_at_any_line_of_a_start(futures, script, error):
                     raise {error}(number)
                 return local
 
-            return lambda frame, *_: local if frame.f_code in codes else None
+            return lambda frame, *_: local if frame.f_code is code else None
 
         raised = True
         number = 0
