@@ -121,6 +121,7 @@ def test_bad_arguments(example: Example, tmp_path: Path, bad: tuple[str]) -> Non
     assert "Traceback" not in outcome.stderr
 
 
+@pytest.mark.fault("Ctrl-C in the middle of a wait leaves a future's lock held")
 def test_ctrl_c_in_the_middle(futures: ModuleType, drawn: Path, tmp_path: Path) -> None:
     """Ctrl-C, to all processes: status 130, no traceback, nothing by halves."""
     folder, output = tmp_path / "many", tmp_path / "small"

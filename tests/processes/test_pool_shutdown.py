@@ -457,10 +457,9 @@ with pool:
     assert outcome.stderr.count("Traceback") == 1, outcome.describe()
 
 
+@pytest.mark.fault("Ctrl-C in the middle of a wait leaves a future's lock held")
 def test_ctrl_c_lets_calls_clean_up(futures, script, method, tmp_path):
     """However long others take: each ends by itself, and what it returns counts."""
-    if futures.__name__ != "futures_c" and method == "spawn":
-        pytest.skip("the standard pool does not always end then")
     path = tmp_path / "marks"
     outcome = run(
         script,
