@@ -430,7 +430,7 @@ def install(modules: str | Iterable[str | ModuleType] = ()) -> Status:
     if reason:
         with _lock:
             _state.reason = reason
-            return status()
+            return _status({})
     if _is_ending():
         raise RuntimeError("futures_c.install(): the interpreter is shutting down")
     # All imports before the lock: another thread may be at one of them, and want
@@ -463,7 +463,14 @@ def install(modules: str | Iterable[str | ModuleType] = ()) -> Status:
                 for space in _namespaces(sys.modules[name]):
                     _replace_in(space, _state.counterparts)
                 _state.modules.add(name)
-        return status()
+        # What is left, without looking at every module again.
+        return _status(
+            {
+                name: keys
+                for name, keys in copies.items()
+                if listed is not None and not _covers(listed, name)
+            }
+        )
 
 
 def _is_ending() -> bool:
@@ -570,34 +577,39 @@ def status() -> Status:
 
     """
     with _lock:
-        native: list[str] = []
-        standard: dict[str, str] = {}
-        package = sys.modules.get(STANDARD)
-        for name in _NAMES:
-            path = f"{STANDARD}.{name}"
-            value = vars(package).get(name) if package is not None else None
-            module = getattr(value, "__module__", None) or ""
-            if value is not None and module.partition(".")[0] == "futures_c":
-                native.append(path)
-            elif name != "InterpreterPoolExecutor" or _has_interpreters():
-                standard[path] = _state.reason
-            else:
-                standard[path] = "it came with Python 3.14"
-        if _state.installed:
-            for name, keys in _copies(_state.counterparts).items():
-                for key in keys:
-                    standard[f"{name}.{key}"] = "a copy made before install()"
-            for cls in _subclasses(_state.counterparts):
-                standard[cls] = "derived from a standard class before install()"
-            for name in _state.sealed:
-                standard[name] = f"{_others.SEALED[name]} copied before install()"
-            for method, by in _state.replaced.items():
-                standard[method] = f"replaced by {by} before install()"
-        elif _state.reason:
-            native += _subclasses(_native_ones())
-        return Status(
-            _state.installed, _state.reason, native, standard, sorted(_state.modules)
-        )
+        return _status(_copies(_state.counterparts) if _state.installed else {})
+
+
+def _status(copies: dict[str, list[str]]) -> Status:
+    """Return the status; *copies* of standard names are left in these modules."""
+    native: list[str] = []
+    standard: dict[str, str] = {}
+    package = sys.modules.get(STANDARD)
+    for name in _NAMES:
+        path = f"{STANDARD}.{name}"
+        value = vars(package).get(name) if package is not None else None
+        module = getattr(value, "__module__", None) or ""
+        if value is not None and module.partition(".")[0] == "futures_c":
+            native.append(path)
+        elif name != "InterpreterPoolExecutor" or _has_interpreters():
+            standard[path] = _state.reason
+        else:
+            standard[path] = "it came with Python 3.14"
+    if _state.installed:
+        for name, keys in copies.items():
+            for key in keys:
+                standard[f"{name}.{key}"] = "a copy made before install()"
+        for cls in _subclasses(_state.counterparts):
+            standard[cls] = "derived from a standard class before install()"
+        for name in _state.sealed:
+            standard[name] = f"{_others.SEALED[name]} copied before install()"
+        for method, by in _state.replaced.items():
+            standard[method] = f"replaced by {by} before install()"
+    elif _state.reason:
+        native += _subclasses(_native_ones())
+    return Status(
+        _state.installed, _state.reason, native, standard, sorted(_state.modules)
+    )
 
 
 def _has_interpreters() -> bool:
