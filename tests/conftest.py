@@ -76,10 +76,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the markers."""
+    """Register the markers, and prepare for what a test may need."""
     for line in MARKERS:
         config.addinivalue_line("markers", line)
     config.stash[_leaked] = False
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell starts what runs in the background without it, and what the tests
+        # start would inherit that.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     sanitizers.prepare()
     parallel.prepare(config)
 
