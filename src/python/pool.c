@@ -11,12 +11,6 @@
 
 #include <stddef.h>
 
-static inline uint32_t
-pool_flags(PoolObject *pool)
-{
-    return atomic_load_explicit(&pool->flags, memory_order_acquire);
-}
-
 static inline void
 pool_set_flag(PoolObject *pool, uint32_t flag, bool on)
 {
@@ -29,228 +23,6 @@ pool_set_flag(PoolObject *pool, uint32_t flag, bool on)
     else {
         atomic_fetch_and_explicit(&pool->flags, ~flag, memory_order_acq_rel);
     }
-}
-
-/* --- may it take a task? --------------------------------------------------------- */
-
-static int
-raise_closed(const char *what)
-{
-    PyErr_Format(PyExc_RuntimeError, "cannot schedule new futures after %s",
-                 what);
-    return -1;
-}
-
-static int
-raise_broken(PoolObject *pool)
-{
-    PyObject *type = PyObject_GetAttrString((PyObject *)pool, "BROKEN");
-    PyObject *text;
-    FC_LOCK(pool);
-    text = pool->broken != NULL ? Py_NewRef(pool->broken)
-                                : Py_NewRef(Py_False);
-    FC_UNLOCK();
-    PyObject *error = type != NULL ? PyObject_CallOneArg(type, text) : NULL;
-    Py_DECREF(text);
-    if (error != NULL) {
-        PyErr_SetObject(type, error);
-        Py_DECREF(error);
-    }
-    Py_XDECREF(type);
-    return -1;
-}
-
-/* Put a new queue in the place of the old one, which the new one keeps. */
-static WorkQueueObject *
-pool_renew_queue(fc_state *st, PoolObject *pool)
-{
-    WorkQueueObject *fresh = fc_work_queue_new(st);
-    if (fresh != NULL) {
-        FC_LOCK(pool);
-        fresh->inherited = (PyObject *)pool->queue;
-        pool->queue = fresh;
-        FC_UNLOCK();
-    }
-    return fresh;
-}
-
-/* This process inherited the pool by fork: begin afresh, without threads, one
- * of our threads for all.  What was queued belongs to the parent. */
-static int
-pool_restart(PoolObject *pool)
-{
-    PyObject *done =
-        PyObject_CallMethod((PyObject *)pool, "_begin_afresh", NULL);
-    Py_XDECREF(done);
-    return done != NULL ? 0 : -1;
-}
-
-int
-fc_pool_check(fc_state *st, PoolObject *pool)
-{
-    if (pool->queue == NULL) {
-        PyErr_Format(PyExc_RuntimeError,
-                     "%.200s.__init__() has not been called",
-                     Py_TYPE(pool)->tp_name);
-        return -1;
-    }
-    if (pool->queue->generation != fc_fork_generation()
-        && pool_restart(pool) < 0) {
-        return -1;
-    }
-    uint32_t flags = pool_flags(pool);
-    if (flags & FC_POOL_BROKEN) {
-        return raise_broken(pool);
-    }
-    if (flags & FC_POOL_CLOSED) {
-        return raise_closed("shutdown");
-    }
-    if (atomic_load_explicit(&st->exiting, memory_order_acquire)) {
-        PyObject *may =
-            PyObject_CallMethod((PyObject *)pool, "_may_submit_at_exit", NULL);
-        if (may == NULL) {
-            return -1;
-        }
-        Py_DECREF(may);
-        if (may != Py_True) {
-            return raise_closed("interpreter shutdown");
-        }
-    }
-    return 0;
-}
-
-/* --- workers ------------------------------------------------------------------------- */
-
-/* Start one more thread if the limit allows it.  0, or -1 with the exception
- * of the start. */
-static int
-pool_start_worker(fc_state *st, PoolObject *pool)
-{
-    WorkQueueObject *queue = pool->queue;
-    int32_t count =
-        atomic_load_explicit(&queue->workers, memory_order_relaxed);
-    do {
-        if (count >= pool->limit) {
-            return 0;
-        }
-        /* Relaxed: only the number counts. */
-    } while (!atomic_compare_exchange_weak_explicit(
-        &queue->workers, &count, count + 1, memory_order_relaxed,
-        memory_order_relaxed));
-    PyObject *worker = fc_worker_object_new(st, queue);
-    if (worker == NULL) {
-        atomic_fetch_sub_explicit(&queue->workers, 1, memory_order_relaxed);
-        return -1;
-    }
-    PyObject *done = PyObject_CallMethod((PyObject *)pool, "_start_worker",
-                                         "iO", count, worker);
-    if (done == NULL) {
-        /* Wherever that was interrupted: without a thread that has begun, the
-         * worker counts no longer. */
-        fc_worker_object_abandon(worker);
-    }
-    Py_DECREF(worker);
-    Py_XDECREF(done);
-    return done != NULL ? 0 : -1;
-}
-
-/* The same for a task that is queued already; see starters.h. */
-static int
-pool_start_another(fc_state *st, PoolObject *pool)
-{
-    WorkQueueObject *queue = pool->queue;
-    struct fc_starter *starter =
-        fc_starters_enter((PyObject *)queue, &queue->starters);
-    int started = starter != NULL ? pool_start_worker(st, pool) : -1;
-    fc_starters_leave((PyObject *)queue, &queue->starters, starter);
-    return started;
-}
-
-static inline bool
-pool_may_grow(PoolObject *pool)
-{
-    return atomic_load_explicit(&pool->queue->workers, memory_order_relaxed)
-           < pool->limit;
-}
-
-/* Queue the item.  *flags tells what has become of the pool meanwhile. */
-static inline int
-pool_put(fc_state *st, PoolObject *pool, void *item, struct fc_counts *counts,
-         uint32_t *flags)
-{
-    /* The one that it is now: the start of a worker runs Python code. */
-    struct fc_dispatch *dispatch = pool->queue->dispatch;
-    fc_gil_announce(st);
-    if (fc_dispatch_submit(dispatch, item, counts) < 0) {
-        PyErr_NoMemory();
-        return -1;
-    }
-#if !FC_HAS_GIL
-    /* Against shutdown() and a broken initializer in another thread, which set
-     * their flag and look into the queue afterwards: either they find the
-     * item, or we find the flag. */
-    atomic_thread_fence(memory_order_seq_cst);
-#endif
-    *flags = pool_flags(pool);
-    return 0;
-}
-
-/* Start first, queue afterwards: when the thread cannot be started there is
- * nothing to take back. */
-static int
-pool_start_and_put(fc_state *st, PoolObject *pool, void *item,
-                   struct fc_counts *counts, uint32_t *flags)
-{
-    WorkQueueObject *queue = pool->queue;
-    struct fc_starter *starter =
-        fc_starters_enter((PyObject *)queue, &queue->starters);
-    if (starter == NULL) {
-        return -1;
-    }
-    int done = pool_start_worker(st, pool);
-    if (done == 0) {
-        done = pool_put(st, pool, item, counts, flags);
-    }
-    fc_starters_leave((PyObject *)queue, &queue->starters, starter);
-    return done;
-}
-
-int
-fc_pool_queue(fc_state *st, PoolObject *pool, void *item, bool *queued)
-{
-    struct fc_counts counts;
-    uint32_t flags;
-    bool start = false;
-    if (pool_may_grow(pool)) {
-        counts = fc_dispatch_counts(pool->queue->dispatch);
-        counts.tasks++;
-        start = fc_counts_want_worker(&counts);
-    }
-    int put = start ? pool_start_and_put(st, pool, item, &counts, &flags)
-                    : pool_put(st, pool, item, &counts, &flags);
-    *queued = put == 0;
-    if (put < 0) {
-        return -1;
-    }
-    if ((flags & (FC_POOL_CLOSED | FC_POOL_BROKEN)) == 0
-        && !(counts.closing && counts.tasks > 0)) {
-        if (fc_counts_want_worker(&counts) && pool_may_grow(pool)) {
-            /* Others took the free workers meanwhile. */
-            return pool_start_another(st, pool);
-        }
-        return 0;
-    }
-    /* shutdown(), a broken initializer or the exit of the interpreter came
-     * between the check and here. */
-    if (flags & FC_POOL_BROKEN) {
-        return raise_broken(pool);
-    }
-    if (flags & FC_POOL_CLOSED) {
-        return raise_closed("shutdown");
-    }
-    /* Exiting, and this thread may still submit: its workers leave as soon
-     * as they are idle. */
-    return fc_counts_want_worker(&counts) ? pool_start_another(st, pool) : 0;
 }
 
 /* --- submit() ---------------------------------------------------------------------------- */
@@ -354,7 +126,7 @@ pool_submit_slowly(fc_state *st, PoolObject *pool, PyObject *fn,
     if (pool_unpack(args, nargs, kwnames, &tuple, &dict) < 0) {
         return NULL;
     }
-    if (pool_flags(pool) & FC_POOL_FOREIGN) {
+    if (fc_pool_flags(pool) & FC_POOL_FOREIGN) {
         future = PyObject_CallMethod((PyObject *)pool, "_submit_by_queue",
                                      "OOO", fn, tuple, dict);
     }
@@ -391,7 +163,7 @@ pool_submit(PyObject *self, PyTypeObject *defining_class,
     if (fc_pool_check(st, pool) < 0) {
         return NULL;
     }
-    if (pool_flags(pool) & (FC_POOL_FOREIGN | FC_POOL_CONTEXT)) {
+    if (fc_pool_flags(pool) & (FC_POOL_FOREIGN | FC_POOL_CONTEXT)) {
         return pool_submit_slowly(st, pool, args[0], args + 1, nargs - 1,
                                   kwnames);
     }
@@ -441,7 +213,7 @@ parse_buffersize(PyObject *buffersize)
 static int
 pool_submit_is_native(PoolObject *pool, fc_state *st)
 {
-    if (pool_flags(pool) & (FC_POOL_FOREIGN | FC_POOL_CONTEXT)) {
+    if (fc_pool_flags(pool) & (FC_POOL_FOREIGN | FC_POOL_CONTEXT)) {
         return 0;
     }
     PyObject *submit = PyObject_GetAttr((PyObject *)pool, st->str_submit);
@@ -514,6 +286,20 @@ pool_map(PyObject *self, PyTypeObject *defining_class, PyObject *const *args,
 
 /* --- the private attributes ------------------------------------------------------------------- */
 
+/* Put a new queue in the place of the old one, which the new one keeps. */
+static WorkQueueObject *
+pool_renew_queue(fc_state *st, PoolObject *pool)
+{
+    WorkQueueObject *fresh = fc_work_queue_new(st);
+    if (fresh != NULL) {
+        FC_LOCK(pool);
+        fresh->inherited = (PyObject *)pool->queue;
+        pool->queue = fresh;
+        FC_UNLOCK();
+    }
+    return fresh;
+}
+
 static PyObject *
 pool_get_work_queue(PyObject *self, void *Py_UNUSED(closure))
 {
@@ -521,7 +307,7 @@ pool_get_work_queue(PyObject *self, void *Py_UNUSED(closure))
     PyObject *queue;
     if (pool->queue != NULL
         && pool->queue->generation != fc_fork_generation()
-        && pool_restart(pool) < 0) {
+        && fc_pool_restart(pool) < 0) {
         return NULL;
     }
     FC_LOCK(self);
@@ -606,7 +392,7 @@ static PyObject *
 pool_get_flag(PyObject *self, void *closure)
 {
     return PyBool_FromLong(
-        (pool_flags((PoolObject *)self) & (uint32_t)(uintptr_t)closure) != 0);
+        (fc_pool_flags((PoolObject *)self) & (uint32_t)(uintptr_t)closure) != 0);
 }
 
 static int

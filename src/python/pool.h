@@ -28,11 +28,21 @@ typedef struct {
     _Atomic(uint32_t) flags;
 } PoolObject;
 
+static inline uint32_t
+fc_pool_flags(PoolObject *pool)
+{
+    return atomic_load_explicit(&pool->flags, memory_order_acquire);
+}
+
 /* Queue one more item for the pool (steals the reference inside `item` only
  * on success), starting a worker where one is needed.  0; or -1 with the
  * exception that submit() is to raise, and then nothing has been queued, or
  * what has been is void: *queued tells which. */
 int fc_pool_queue(fc_state *st, PoolObject *pool, void *item, bool *queued);
+
+/* This process inherited the pool by fork: begin afresh, without threads, one
+ * of our threads for all.  What was queued belongs to the parent. */
+int fc_pool_restart(PoolObject *pool);
 
 /* Check that the pool takes tasks: 0, or -1 with the standard exception. */
 int fc_pool_check(fc_state *st, PoolObject *pool);
