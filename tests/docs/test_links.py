@@ -10,7 +10,7 @@ import pytest
 # Of the outside only such places as everybody may look at.
 OUTSIDE = re.compile(
     r"https://(docs\.python\.org/3(\.\d+)?/|keepachangelog\.com/|semver\.org/"
-    r"|github\.com/python/cpython/)"
+    r"|github\.com/python/cpython/|bugs\.python\.org/issue\d+$)"
 )
 
 FILES = [

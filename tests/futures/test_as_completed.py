@@ -57,6 +57,18 @@ def test_done_already(futures, make):
         assert no_waiters(fs)
 
 
+@pytest.mark.fault("gh-64496")
+def test_gh64496_what_is_done_already_gets_no_waiter(futures, make):
+    done = [put_in_state(make(), end) for end in ENDS]
+    pending = make()
+    iterator = futures.as_completed([*done, pending])
+    assert next(iterator) in done
+    assert no_waiters(done)
+    pending.set_result(None)
+    assert set(iterator) | set(done) == {*done, pending}
+    assert no_waiters([pending])
+
+
 def test_states_that_were_assigned(futures, make):
     fs = [assign_state(make(), end) for end in ENDS]
     assert set(futures.as_completed(fs)) == set(fs)

@@ -141,3 +141,22 @@ print("done")
 """
     )
     assert ran.check().lines == ["done"]
+
+
+def test_gh146089_a_second_submit_with_tracemalloc(run):
+    """Nothing hangs; what CPython does at the end is gh-125716."""
+    ran = run(
+        """
+import tracemalloc
+tracemalloc.start(10)
+with make(2) as pool:
+    first = pool.submit(abs, -1).result(20)
+    print(first, pool.submit(abs, -2).result(20), flush=True)
+    print(list(pool.map(abs, [-3, -4])), flush=True)
+"""
+    )
+    assert not ran.timed_out, ran.describe()
+    if ran.returncode < 0 and len(ran.lines) < 2:
+        # gh-125716: see docs/differences.md.
+        pytest.skip("CPython does not survive tracemalloc with interpreters")
+    assert ran.returncode <= 0 and ran.lines == ["1 2", "[3, 4]"], ran.describe()

@@ -278,6 +278,31 @@ def make_object():
     return Thing()
 
 
+class Noted:
+    """Something whose end in the worker leaves a file; it travels as a text."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return str, ("noted",)
+
+    def __del__(self) -> None:
+        with open(self.path, "w"):
+            pass
+
+
+def give_noted(path: str) -> Noted:
+    """Return one."""
+    return Noted(path)
+
+
+def raise_noted(path: str) -> None:
+    """Raise an exception in whose frame one is."""
+    noted = Noted(path)
+    raise LookupError("noted", id(noted))
+
+
 class Large:
     """Bytes that travel out of band (PEP 574)."""
 

@@ -475,7 +475,7 @@ def test_gh94777_a_death_with_a_long_call_or_result(futures, make, job, size):
 @pytest.mark.stress
 @pytest.mark.fault("gh-94777", cap=2)
 @pytest.mark.parametrize("size", [100, 1 << 20])
-def test_a_death_at_any_moment_of_a_stream_of_results(futures, make, rng, size):
+def test_gh107219_a_death_at_any_moment_of_the_results(futures, make, rng, size):
     for _ in range(4):
         pool = make(2)
         pending = []

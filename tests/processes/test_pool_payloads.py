@@ -414,7 +414,7 @@ def test_a_function_that_cannot_be_pickled(pool):
     assert pool.submit(abs, -1).result(30) == 1
 
 
-def test_a_result_that_cannot_be_pickled(pool):
+def test_bpo31699_a_result_that_cannot_be_pickled(pool):
     error = pool.submit(cargo.make_lambda).exception(30)
     assert isinstance(error, (pickle.PicklingError, AttributeError))
     error = pool.submit(cargo.make_refusing, "text").exception(30)
@@ -472,7 +472,9 @@ def test_gh116685_unpicklable_calls_and_cancel_futures(make):
 @UNREADABLE
 @pytest.mark.parametrize("event", ["exception", "memory", "sys.exit", "interrupt"])
 @pytest.mark.parametrize("side", ["worker", "parent"])
-def test_what_cannot_be_unpickled_concerns_its_future_alone(futures, make, event, side):
+def test_gh80041_what_cannot_be_unpickled_is_its_futures_alone(
+    futures, make, event, side
+):
     pool = make(1)
     bad, good = [], []
     for i in range(5):
@@ -491,7 +493,7 @@ def test_what_cannot_be_unpickled_concerns_its_future_alone(futures, make, event
 
 
 @UNREADABLE
-def test_an_exception_that_does_not_unpickle(futures, make):
+def test_gh103061_an_exception_that_does_not_unpickle(futures, make):
     """One whose __init__ takes more than its args: seen in the wild."""
     pool = make(1)
     error = pool.submit(cargo.raise_two_argument_error).exception(20)

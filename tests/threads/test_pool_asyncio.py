@@ -190,3 +190,40 @@ def test_an_event_loop_in_each_worker(futures):
     with futures.ThreadPoolExecutor(4) as pool:
         pending = [pool.submit(lambda i=i: asyncio.run(work(i))) for i in range(12)]
         assert [future.result(20) for future in pending] == list(range(12))
+
+
+def test_gh111358_one_ctrl_c_ends_asyncio_run(futures, script):
+    """When the calls that run have ended, which nobody can interrupt.
+
+    None more is asked for: not by the loop that shuts its executor down, nor at
+    exit.
+    """
+    outcome = script(
+        """
+        import asyncio, os, signal, threading
+        begun, go = threading.Event(), threading.Event()
+
+        def work():
+            begun.set()
+            go.wait(20)
+            print("worked", flush=True)
+
+        def interrupt():
+            begun.wait(20)
+            os.kill(os.getpid(), signal.SIGINT)
+            go.set()
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            loop.set_default_executor(futures.ThreadPoolExecutor(2))
+            threading.Thread(target=interrupt).start()
+            await loop.run_in_executor(None, work)
+            await asyncio.sleep(20)
+
+        try:
+            asyncio.run(main())
+        except KeyboardInterrupt:
+            print("interrupted", flush=True)
+        """
+    )
+    assert outcome.check().lines == ["worked", "interrupted"]

@@ -43,7 +43,7 @@ def test_exit_by_an_exception_runs_what_is_left(futures, script):
     assert outcome.stderr.rstrip().endswith("ValueError: main")
 
 
-def test_exit_after_shutdown_without_waiting(futures, script):
+def test_gh80961_exit_after_shutdown_without_waiting(futures, script):
     outcome = script(WORK_LEFT.format(workers=2, end="pool.shutdown(wait=False)"))
     assert sorted(outcome.check().lines) == ALL_RAN
 
@@ -77,7 +77,7 @@ def test_exit_of_an_unused_pool(futures, script):
     assert script("pool = futures.ThreadPoolExecutor(3)").check().stderr == ""
 
 
-def test_exit_with_an_unread_map(futures, script):
+def test_gh86575_exit_with_an_unread_map(futures, script):
     outcome = script(
         """
         import time

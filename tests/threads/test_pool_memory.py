@@ -257,7 +257,7 @@ if sysconfig.get_config_var("Py_GIL_DISABLED"):
 @pytest.mark.slow
 @pytest.mark.unsanitized("address", "thread", reason="freed memory is kept for a while")
 @pytest.mark.parametrize("what", ["submit", "map", "as_completed", "error", "pools"])
-def test_gh98467_memory_does_not_grow_with_the_number_of_tasks(futures, script, what):
+def test_gh98467_gh85754_memory_does_not_grow_with_tasks(futures, script, what):
     outcome = script(
         RSS
         + """

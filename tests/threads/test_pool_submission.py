@@ -430,7 +430,7 @@ def test_results_are_the_same_objects(futures):
         assert all(a is b for a, b in zip(mapped, things, strict=True))
 
 
-def test_an_executor_shared_by_many_threads(futures):
+def test_gh130605_an_executor_shared_by_many_threads(futures):
     results = {}
     with futures.ThreadPoolExecutor(3) as pool:
 
