@@ -93,9 +93,12 @@ def flags() -> tuple[list[str], list[str]]:
 class BuildNative(build_ext):
     """build_ext that says plainly what is missing before it compiles."""
 
-    def initialize_options(self) -> None:
-        """Compile anew each time: the switches leave no trace in a file's date."""
-        super().initialize_options()
+    def finalize_options(self) -> None:
+        """Compile anew each time: the switches leave no trace in a file's date.
+
+        Not in initialize_options(), after which the base class forgets it.
+        """
+        super().finalize_options()
         self.force = True
 
     def build_extensions(self) -> None:
