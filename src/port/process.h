@@ -22,8 +22,10 @@
 
 /* A file that has no name in any file system: whoever has the descriptor sees
  * the memory, nobody else can, and the last one to let go of it frees it,
- * however he ends.  Empty at first; close-on-exec.  The descriptor, or a
- * negative errno. */
+ * however he ends.  Empty at first; close-on-exec; its mode is 0600.  Where the
+ * system can see to that, nobody makes it shorter, which would kill whoever
+ * touches what is gone, and nobody runs it.  The descriptor, or a negative
+ * errno. */
 int fc_memory_create(void);
 
 /* Make the bytes [offset, offset + size) usable: from then on touching them

@@ -24,11 +24,26 @@
 /* Bytes that are reserved at a time: some 2 ms (2026-11-21). */
 #define STEP (UINT64_C(8) << 20)
 
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U /* Linux 6.3 */
+#endif
+
 int
 fc_memory_create(void)
 {
-    int fd = memfd_create("futures_c", MFD_CLOEXEC);
-    return fd >= 0 ? fd : -errno;
+    int fd = memfd_create("futures_c", MFD_CLOEXEC | MFD_ALLOW_SEALING
+                                           | MFD_NOEXEC_SEAL);
+    if (fd < 0 && errno == EINVAL) {
+        fd = memfd_create("futures_c", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    }
+    if (fd < 0) {
+        return -errno;
+    }
+    /* No seal against growing, which blocks do (blocks.h), nor against writing.
+     * A system that refuses these has a file that is as good otherwise. */
+    (void)fchmod(fd, S_IRUSR | S_IWUSR);
+    (void)fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_SEAL);
+    return fd;
 }
 
 int

@@ -3,9 +3,11 @@
 #define _GNU_SOURCE
 #endif
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -34,6 +36,30 @@ memory_is_shared_and_zero(void)
     fc_memory_unmap(b, page);
     fc_memory_unmap(c, page);
     CHECK(close(fd) == 0);
+}
+
+/* Nobody else's, and nobody makes it shorter, by mistake or otherwise. */
+static void
+memory_is_private_and_does_not_shrink(void)
+{
+    int fd = fc_memory_create();
+    struct stat file;
+    CHECK(fd >= 0);
+    CHECK((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
+    CHECK(fstat(fd, &file) == 0);
+    CHECK((file.st_mode & 07777) == (S_IRUSR | S_IWUSR));
+    CHECK(file.st_uid == geteuid());
+    CHECK(file.st_nlink == 0);
+    CHECK(fc_memory_reserve(fd, 0, 3 * page) == 0);
+#ifndef FC_PORT_POSIX
+    CHECK(ftruncate(fd, (off_t)page) < 0 && errno == EPERM);
+    CHECK(fcntl(fd, F_ADD_SEALS, F_SEAL_GROW) < 0 && errno == EPERM);
+    fc_memory_discard(fd, page, page);
+#endif
+    CHECK(fstat(fd, &file) == 0 && file.st_size == (off_t)(3 * page));
+    CHECK(fc_memory_reserve(fd, 3 * page, page) == 0);
+    CHECK(fstat(fd, &file) == 0 && file.st_size == (off_t)(4 * page));
+    close(fd);
 }
 
 static void
@@ -229,6 +255,7 @@ test_process(void)
 {
     page = fc_memory_page();
     RUN(memory_is_shared_and_zero);
+    RUN(memory_is_private_and_does_not_shrink);
     RUN(memory_far_from_the_start_costs_nothing_before);
     RUN(memory_that_is_refused_is_an_error);
     RUN(a_word_wakes_another_process);

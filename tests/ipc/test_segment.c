@@ -112,8 +112,14 @@ what_is_no_segment_is_rejected(void)
     /* One that is shorter than it says. */
     struct fc_segment a;
     CHECK(fc_segment_create(&a, &small) == 0);
-    CHECK(ftruncate(a.fd, (off_t)a.layout.arena) == 0);
-    CHECK(fc_segment_attach(&s, dup(a.fd)) == EBADMSG);
+    fd = fc_memory_create();
+    CHECK(fc_memory_reserve(fd, 0, a.layout.arena) == 0);
+    CHECK(pwrite(fd, a.header, sizeof(*a.header), 0)
+          == (ssize_t)sizeof(*a.header));
+    CHECK(fc_segment_attach(&s, dup(fd)) == EBADMSG);
+    CHECK(fc_memory_reserve(fd, a.layout.arena, a.geometry.arena) == 0);
+    CHECK(fc_segment_attach(&s, fd) == 0);
+    fc_segment_detach(&s);
     fc_segment_detach(&a);
 }
 
