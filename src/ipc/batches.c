@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "ipc/arena.h"
+#include "ipc/once.h"
 #include "ipc/requests.h"
 
 static_assert(sizeof(struct fc_batch) == 16, "the head is two words");
@@ -140,9 +141,9 @@ const unsigned char *
 fc_batch_item(const struct fc_batch_view *v, uint32_t i, uint64_t *size)
 {
     uint32_t from = 0, to;
-    memcpy(&to, v->ends + i * sizeof(to), sizeof(to));
+    fc_read_once(&to, v->ends + i * sizeof(to), sizeof(to));
     if (i > 0) {
-        memcpy(&from, v->ends + (i - 1) * sizeof(from), sizeof(from));
+        fc_read_once(&from, v->ends + (i - 1) * sizeof(from), sizeof(from));
     }
     if (from > to || to > v->size) {
         return NULL;
@@ -179,7 +180,8 @@ static bool
 is_used_up(const struct fc_segment *s, uint64_t tag)
 {
     const struct fc_slot *slot = &s->slots[tag & 0xffff];
-    uint64_t place = slot->place;
+    uint64_t place;
+    fc_read_once(&place, &slot->place, sizeof(place));
     if (!fc_arena_holds(s, place, sizeof(struct fc_batch))
         || place % 16 != 0) {
         return false;

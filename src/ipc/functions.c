@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "ipc/once.h"
+
 uint32_t
 fc_functions_add(struct fc_functions *f, struct fc_arena *arena,
                  const void *bytes, uint32_t size)
@@ -24,9 +26,8 @@ fc_function_bytes(const struct fc_segment *s, uint32_t number, uint64_t *size)
     if (number == 0 || number > FC_FUNCTIONS_MAX) {
         return NULL;
     }
-    /* Read once, then checked. */
     struct fc_function_entry entry;
-    memcpy(&entry, &s->functions[number - 1], sizeof(entry));
+    fc_read_once(&entry, &s->functions[number - 1], sizeof(entry));
     if (entry.size == 0 || !fc_arena_holds(s, entry.place, entry.size)) {
         return NULL;
     }

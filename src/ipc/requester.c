@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "ipc/idle.h"
+#include "ipc/once.h"
 
 /* Forget what the slots from `first` on held, which are open now. */
 static void
@@ -456,7 +457,7 @@ read_block(const struct fc_requester *r, const struct fc_frame *frame,
     if (frame->size != sizeof(*block) || frame->rest != 0) {
         return EBADMSG;
     }
-    memcpy(block, frame->bytes, sizeof(*block));
+    fc_read_once(block, frame->bytes, sizeof(*block));
     return fc_block_possible(&r->segment, block->offset, block->size)
                    && block->length <= block->size
                ? 0

@@ -34,6 +34,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "ipc/once.h"
+
 enum { EMPTY, READY, TAKEN, CANCELLED };
 
 #define PUBLISHED (UINT64_C(1) << 63)
@@ -282,10 +284,10 @@ read_slot(const struct fc_slot *slot, uint32_t index, uint64_t position,
 {
     taken->position = position % FC_POSITIONS;
     taken->index = index;
-    taken->function = slot->function;
-    taken->kind = slot->kind;
-    taken->length = slot->length;
-    taken->place = slot->place;
+    fc_read_once(&taken->function, &slot->function, sizeof(slot->function));
+    fc_read_once(&taken->kind, &slot->kind, sizeof(slot->kind));
+    fc_read_once(&taken->length, &slot->length, sizeof(slot->length));
+    fc_read_once(&taken->place, &slot->place, sizeof(slot->place));
     taken->data = slot->data;
 }
 

@@ -11,6 +11,7 @@
 #include "core/spin.h"
 #include "ipc/arena.h"
 #include "ipc/idle.h"
+#include "ipc/once.h"
 #include "ipc/results.h"
 
 /* --- the parent --------------------------------------------------------- */
@@ -187,7 +188,7 @@ static int
 read_block(struct fc_responder *w, const struct fc_taken *taken,
            struct fc_job *job)
 {
-    memcpy(&job->block, taken->data, sizeof(job->block));
+    fc_read_once(&job->block, taken->data, sizeof(job->block));
     job->size = job->block.length;
     w->balance++;
     return fc_block_possible(&w->segment, job->block.offset, job->block.size)
@@ -200,7 +201,7 @@ static int
 read_arena(struct fc_responder *w, const struct fc_taken *taken,
            struct fc_job *job)
 {
-    memcpy(&job->size, taken->data, sizeof(job->size));
+    fc_read_once(&job->size, taken->data, sizeof(job->size));
     if (!fc_arena_holds(&w->segment, taken->place, job->size)) {
         return EBADMSG;
     }
@@ -213,7 +214,7 @@ static int
 read_gift(struct fc_responder *w, const struct fc_taken *taken)
 {
     uint64_t gift[2];
-    memcpy(gift, taken->data + FC_GIFT_AT, sizeof(gift));
+    fc_read_once(gift, taken->data + FC_GIFT_AT, sizeof(gift));
     w->balance++;
     return fc_blocks_put(&w->blocks, gift[0], gift[1]);
 }
@@ -280,7 +281,7 @@ fc_responder_take(struct fc_responder *w, struct fc_job *job)
     case FC_HOW_BLOCK:
         return read_block(w, &taken, job);
     default:
-        memcpy(&job->size, taken.data, sizeof(job->size));
+        fc_read_once(&job->size, taken.data, sizeof(job->size));
         return want(w, job);
     }
 }

@@ -25,6 +25,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ipc/once.h"
+
 #define HEAD ((uint32_t)sizeof(struct fc_frame_head))
 
 static_assert(sizeof(struct fc_frame_head) == 24, "no padding is shared");
@@ -45,9 +47,11 @@ fc_producer_init(struct fc_producer *p, const struct fc_segment *s,
     p->state = &s->seats[seat].streams[direction];
     p->bytes = fc_segment_stream(s, seat, direction);
     p->size = s->geometry.stream;
-    /* Relaxed: set before this process was started, or by itself. */
+    /* Relaxed: set before this process was started, or by itself.  Frames are
+     * whole words, whatever somebody has put there meanwhile. */
     p->written = atomic_load_explicit(&p->state->written,
-                                      memory_order_relaxed);
+                                      memory_order_relaxed)
+                 & ~UINT64_C(7);
     p->read = atomic_load_explicit(&p->state->read, memory_order_acquire);
 }
 
@@ -149,8 +153,9 @@ fc_consumer_init(struct fc_consumer *c, const struct fc_segment *s,
     c->bytes = fc_segment_stream(s, seat, direction);
     c->size = s->geometry.stream;
     c->most = fc_frame_most(s);
-    /* Relaxed: this process alone writes it. */
-    c->read = atomic_load_explicit(&c->state->read, memory_order_relaxed);
+    /* Relaxed: this process alone writes it.  Whole words, as above. */
+    c->read = atomic_load_explicit(&c->state->read, memory_order_relaxed)
+              & ~UINT64_C(7);
     c->next = c->read;
 }
 
@@ -170,7 +175,7 @@ look(struct fc_consumer *c, uint64_t there, struct fc_frame *frame)
     uint64_t left = c->size - place;
     struct fc_frame_head head = {0};
     /* The producer is done with it, yet may be mad: read once, then check. */
-    memcpy(&head, c->bytes + place, left < HEAD ? 8 : HEAD);
+    fc_read_once(&head, c->bytes + place, left < HEAD ? 8 : HEAD);
     if (head.kind == FC_FRAME_SKIP) {
         if (head.size != left || left > there) {
             return EBADMSG;

@@ -196,15 +196,16 @@ fc_batch_look(BatchObject *b, uint32_t i, struct fc_cell *to, uint32_t most,
     }
     else if (seen != FC_CELL_EMPTY && seen != FC_CELL_MESSAGE) {
         state = FC_ITEM_INLINE;
-        while (*many < most && i + *many < b->count) {
-            const struct fc_cell *cell = &cells[i + *many];
-            uint32_t next = state_of(cell);
-            if (next == FC_CELL_EMPTY || next == FC_CELL_MESSAGE) {
+        /* What was seen of the first one counts, whatever stands there now. */
+        while (*many < most && seen != FC_CELL_EMPTY
+               && seen != FC_CELL_MESSAGE) {
+            to[*many].state = seen;
+            to[*many].value = cells[i + *many].value;
+            (*many)++;
+            if (i + *many == b->count) {
                 break;
             }
-            to[*many].state = next;
-            to[*many].value = cell->value;
-            (*many)++;
+            seen = state_of(&cells[i + *many]);
         }
     }
     else if (i >= b->begun

@@ -81,13 +81,9 @@ fc_call_put(fc_state *st, fc_outgoing *o, const fc_call *call,
     return status < 0 ? -1 : 1;
 }
 
-static PyObject *
-get_plain(fc_incoming *in)
+PyObject *
+fc_call_get_values(fc_incoming *in, int count)
 {
-    unsigned char count;
-    if (fc_incoming_read(in, &count, 1) < 0) {
-        return NULL;
-    }
     PyObject *args = PyTuple_New(count);
     for (Py_ssize_t i = 0; args != NULL && i < count; i++) {
         PyObject *value = fc_value_get(in);
@@ -116,8 +112,8 @@ fc_call_get_plain(fc_incoming *in, PyObject **args, int most)
         return fc_incoming_complain();
     }
     if (head[1] > most) {
-        in->at -= sizeof(head);
-        return -2;
+        /* Not to be read a second time: it may be something else then. */
+        return -head[1];
     }
     for (int i = 0; i < head[1]; i++) {
         args[i] = fc_value_get(in);
@@ -141,7 +137,11 @@ fc_call_get(fc_state *st, fc_incoming *in, PyObject *owner, PyObject **fn,
         return -1;
     }
     if (first == CALL_PLAIN) {
-        *args = get_plain(in);
+        unsigned char count;
+        if (fc_incoming_read(in, &count, 1) < 0) {
+            return -1;
+        }
+        *args = fc_call_get_values(in, count);
         return *args != NULL ? 0 : -1;
     }
     if (first != CALL_PICKLED && first != CALL_WITH_FUNCTION) {

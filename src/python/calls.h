@@ -47,8 +47,12 @@ int fc_call_put_plain(fc_outgoing *o, PyObject *const *args,
                       Py_ssize_t nargs);
 
 /* Read a plain call: how many values there are (new references, at most `most`
- * of them); -1 with an exception; -2: there are more. */
+ * of them); -1 with an exception.  Where there are more, minus their number,
+ * and none is read yet (`most` is not 0). */
 int fc_call_get_plain(fc_incoming *in, PyObject **args, int most);
+
+/* And these: a tuple.  The message ends with them. */
+PyObject *fc_call_get_values(fc_incoming *in, int count);
 
 /* Read a call: new references to function (NULL where it goes by its number),
  * arguments and keyword arguments (NULL: none).  0, or -1 with an

@@ -10,6 +10,8 @@
 #include "python/task.h"
 #include "python/waiter.h"
 
+#include "ipc/once.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -184,7 +186,7 @@ make_outcome(fc_state *st, HubObject *hub, fetched *a, PyObject **outcome,
             return fc_incoming_complain();
         }
         a->size -= sizeof(*a->item);
-        memcpy(a->item, a->bytes + a->size, sizeof(*a->item));
+        fc_read_once(a->item, a->bytes + a->size, sizeof(*a->item));
     }
     unsigned char *own = a->own;
     a->own = NULL;

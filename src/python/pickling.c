@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "ipc/once.h"
+
 /* --- what a pickler writes to -------------------------------------------- */
 
 typedef struct {
@@ -438,8 +440,8 @@ get_table(const fc_incoming *in, uint64_t *pickle_size, uint32_t *count,
     if (left < fixed) {
         return fc_incoming_complain();
     }
-    memcpy(count, in->end - sizeof(*count), sizeof(*count));
-    memcpy(pickle_size, in->end - fixed, sizeof(*pickle_size));
+    fc_read_once(count, in->end - sizeof(*count), sizeof(*count));
+    fc_read_once(pickle_size, in->end - fixed, sizeof(*pickle_size));
     left -= fixed;
     if (*count > left / sizeof(uint64_t)) {
         return fc_incoming_complain();
@@ -460,7 +462,7 @@ get_buffers(const fc_incoming *in, PyObject *owner, uint64_t pickle_size,
     PyObject *list = PyList_New(0);
     for (uint32_t i = 0; list != NULL && i < count; i++) {
         uint64_t size;
-        memcpy(&size, sizes + i * sizeof(size), sizeof(size));
+        fc_read_once(&size, sizes + i * sizeof(size), sizeof(size));
         size_t gap = -(size_t)(at - in->begin) % FC_BUFFER_ALIGN;
         PyObject *buffer = NULL;
         if (gap > (size_t)(sizes - at)

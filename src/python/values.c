@@ -6,6 +6,8 @@
  */
 #include "python/values.h"
 
+#include "ipc/once.h"
+
 #include <string.h>
 
 enum tag {
@@ -187,7 +189,8 @@ fc_incoming_read(fc_incoming *in, void *to, size_t size)
     if (size > (size_t)(in->end - in->at)) {
         return fc_incoming_complain();
     }
-    memcpy(to, in->at, size);
+    /* The message may stand in shared memory. */
+    fc_read_once(to, in->at, size);
     in->at += size;
     return 0;
 }

@@ -303,12 +303,12 @@ call_item(PyObject *fn, const unsigned char *bytes, uint64_t size,
         }
         return result;
     }
-    PyObject *none, *args, *kwargs;
-    if (count == -1 || fc_call_get(NULL, &in, NULL, &none, &args, &kwargs) < 0) {
+    PyObject *args = count < -1 ? fc_call_get_values(&in, -count) : NULL;
+    if (args == NULL) {
         *readable = false;
         return NULL;
     }
-    result = PyObject_Call(fn, args, kwargs);
+    result = PyObject_CallObject(fn, args);
     Py_DECREF(args);
     return result;
 }
