@@ -58,7 +58,12 @@ class _TravelledSeat:
 
     def attach(self) -> WorkerEnd:
         """Sit down."""
-        return WorkerEnd(self._fd.detach(), self._number, self._ring.detach())
+        fd, ring = self._fd.detach(), self._ring.detach()
+        # They came through the start of this process and are meant for no other:
+        # os.system() would hand them on.
+        os.set_inheritable(fd, False)
+        os.set_inheritable(ring, False)
+        return WorkerEnd(fd, self._number, ring)
 
 
 class _Interrupts:

@@ -161,7 +161,7 @@ def test_the_tests_are_collected():
     assert nodes <= collected
 
 
-SOURCE = '''
+SOURCE = """
 import pytest
 HELD = pytest.mark.fault("a lock that is held", cap=3)
 @HELD
@@ -169,7 +169,7 @@ def test_a_lock(futures): ...
 @pytest.mark.fault("gh-1234567")
 def test_marked(futures): ...
 def test_gh765432_named(futures): ...
-'''
+"""
 GOOD = """
 | fault | standard module | ours | tests |
 |---|---|---|---|

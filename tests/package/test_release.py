@@ -7,7 +7,6 @@ CI's step `package` has both.
 from __future__ import annotations
 
 import shlex
-import shutil
 import subprocess
 import sys
 import tomllib
