@@ -32,7 +32,8 @@ uint64_t probe(void) { return atomic_fetch_add(&word, (uint64_t)pthread_self());
 """
 
 #: What makes faults harder to use: checks of sizes that are known, and of the
-#: stack; jumps and returns that only lead where they may (x86 alone: a no-op at the
+#: stack, which is touched page by page (by functions that have more than one on it:
+#: there is one); jumps and returns that only lead where they may (x86 alone: a no-op at the
 #: head of functions that are called by address); no address that could be
 #: overwritten after loading, and no stack that could be executed.  Each where
 #: compiler and linker take it without a warning: who asks for another level of
@@ -41,6 +42,7 @@ uint64_t probe(void) { return atomic_fetch_add(&word, (uint64_t)pthread_self());
 HARDENING_COMPILING = [
     "-D_FORTIFY_SOURCE=2",
     "-fstack-protector-strong",
+    "-fstack-clash-protection",
     "-fcf-protection",
 ]
 HARDENING_LINKING = ["-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,noexecstack"]

@@ -21,7 +21,11 @@ pytestmark = pytest.mark.skipif(
 )
 
 #: What guards of this compiler and processor there are to ask for.
-COMPILING = ["-D_FORTIFY_SOURCE=2", "-fstack-protector-strong"]
+COMPILING = [
+    "-D_FORTIFY_SOURCE=2",
+    "-fstack-protector-strong",
+    "-fstack-clash-protection",
+]
 LINKING = ["-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,noexecstack"]
 X86 = platform.machine() == "x86_64"
 
