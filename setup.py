@@ -32,8 +32,8 @@ uint64_t probe(void) { return atomic_fetch_add(&word, (uint64_t)pthread_self());
 """
 
 #: What makes faults harder to use: checks of sizes that are known, and of the
-#: stack, which is touched page by page (by functions that have more than one on it:
-#: there is one); jumps and returns that only lead where they may (x86 alone: a no-op at the
+#: stack; a touch of each page of it in a function that takes more than one (there is
+#: one); jumps and returns that only lead where they may (x86 alone: a no-op at the
 #: head of functions that are called by address); no address that could be
 #: overwritten after loading, and no stack that could be executed.  Each where
 #: compiler and linker take it without a warning: who asks for another level of
