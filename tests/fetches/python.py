@@ -75,9 +75,10 @@ class Oneself:
 PLACE = 8
 
 VALUES = [
-    None, True, 5, -(1 << 40), 1 << 80, 1.5, "text", "\xfc", "\u20ac" * 50, "\U0001f600",
-    b"", b"bytes" * 30_000, (), (1, ("a", (2.5, None))), [1, 2], {"a": {"b": 3}},
-    bytearray(200_000), Oneself([bytearray(1 << 20), "x"]), list(range(30_000)),
+    None, True, 5, -(1 << 40), 1 << 80, 1.5,
+    "text", "\xfc", "\u20ac" * 50, "\U0001f600", b"", b"bytes" * 30_000,
+    (), (1, ("a", (2.5, None))), [1, 2], {"a": {"b": 3}}, list(range(30_000)),
+    bytearray(200_000), Oneself([bytearray(1 << 20), "x"]),
 ]  # fmt: skip
 
 
