@@ -8,10 +8,12 @@ import os
 import stat
 import subprocess
 import sys
+from multiprocessing import forkserver, resource_tracker
 
 import pytest
 from support.forked import call_in_child
 from support.sanitizers import FORK
+from support.waiting import until
 
 import futures_c
 
@@ -147,6 +149,27 @@ def test_a_worker_has_its_own_pools_memory_and_no_other(context):
     targets = sorted(one.target for one in ours(there) if not jobs.is_segment(one))
     # The bell, and who watches the pool's process: nothing else of ours.
     assert targets == ["anon_inode:[eventfd]", "anon_inode:[pidfd]"]
+
+
+def test_nor_has_what_multiprocessing_keeps(pool, context):
+    """Its fork server hands them on, and lets go of them."""
+    assert pool.submit(abs, -1).result(30) == 1
+    pids = [resource_tracker._resource_tracker._pid]
+    if context.get_start_method() == "forkserver":
+        pids.append(forkserver._forkserver._forkserver_pid)
+    looked_at = 0
+    for pid in filter(None, pids):
+
+        def targets(folder=f"/proc/{pid}/fd"):
+            return [os.readlink(f"{folder}/{name}") for name in os.listdir(folder)]
+
+        assert targets()
+        # The server may still be about to close what it has handed on.
+        until(
+            lambda targets=targets: not any(t.startswith(OURS) for t in targets()), 20
+        )
+        looked_at += 1
+    assert looked_at or context.get_start_method() == "fork"
 
 
 @pytest.mark.unsanitized("address", "thread", reason=FORK)
