@@ -128,13 +128,16 @@ def complaints(text: str, found: dict[str, Named]) -> Iterator[str]:
                 yield f"there is no {path}::{name}"
         listed.update(row.nodes)
     known = issues_of(text)
+    marked: dict[str, set[tuple[str, str]]] = {}
     for path, named in found.items():
         for issue, names in named.issues.items():
             if issue not in known:
                 yield f"{issue} is not on the page: {path} {sorted(names)}"
         for reason, names in named.reasons.items():
-            if not any((path, name) in listed for name in names):
-                yield f"{reason!r} is not on the page: {path} {sorted(names)}"
+            marked.setdefault(reason, set()).update((path, name) for name in names)
+    for reason, tests in marked.items():
+        if not tests & listed:
+            yield f"{reason!r} is not on the page: {sorted(tests)}"
 
 
 def test_the_page_and_the_tests_agree():
