@@ -238,6 +238,11 @@ fc_responder_take(struct fc_responder *w, struct fc_job *job)
      * that wait and then the idle workers never finds one idle that has taken
      * what he does not find waiting. */
     if (w->idle) {
+        /* And idle as long as there is nothing: who has the last reply and
+         * submits again meanwhile needs no other worker. */
+        if (!fc_requests_waiting(&w->segment)) {
+            return EAGAIN;
+        }
         w->idle = false;
         fc_idle_leave(&w->segment, w->seat);
     }

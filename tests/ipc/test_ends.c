@@ -116,6 +116,27 @@ creation_without_memory(void)
     }
 }
 
+/* Between its reply and its sleep it looks for the next request. */
+static void
+a_worker_that_finds_nothing_stays_idle(void)
+{
+    struct fc_job job;
+    struct fc_part part = {"r", 1};
+    open_ends();
+    send_bytes(10);
+    CHECK(fc_responder_take(&workers[0], &job) == 0);
+    CHECK(!fc_idle_is(&parent.segment, 0));
+    CHECK(fc_responder_reply(&workers[0], &job, 5, &part, 1, true) == 0);
+    CHECK(fc_idle_is(&parent.segment, 0));
+    CHECK(fc_responder_take(&workers[0], &job) == EAGAIN);
+    CHECK(fc_idle_is(&parent.segment, 0));
+    CHECK(hear(0) == 0);
+    send_bytes(10);
+    CHECK(fc_responder_take(&workers[0], &job) == 0);
+    CHECK(!fc_idle_is(&parent.segment, 0));
+    close_ends();
+}
+
 static void
 a_reply_without_memory_is_lost_as_a_whole(void)
 {
@@ -529,6 +550,7 @@ void
 test_ends(void)
 {
     RUN(creation_without_memory);
+    RUN(a_worker_that_finds_nothing_stays_idle);
     RUN(a_reply_without_memory_is_lost_as_a_whole);
     RUN(what_is_lost_stays_lost);
     RUN(a_successor_loses_nothing);
