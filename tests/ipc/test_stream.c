@@ -205,6 +205,25 @@ produce(void *unused)
     }
 }
 
+/* Whoever begins reads once more where he is to begin: anybody may have written
+ * there.  No head reaches over the end of the ring. */
+static void
+counters_that_somebody_has_written_over(void)
+{
+    struct fc_stream_state *state;
+    struct fc_frame frame;
+    open_stream();
+    state = &segment.seats[1].streams[FC_TO_PARENT];
+    state->read = small.stream - 3;
+    state->written = small.stream - 5;
+    fc_consumer_init(&consumer, &segment, 1, FC_TO_PARENT);
+    fc_producer_init(&producer, &segment, 1, FC_TO_PARENT);
+    CHECK(consumer.next == small.stream - 8);
+    CHECK(producer.written == small.stream - 8);
+    CHECK(fc_consumer_next(&consumer, &frame) == EBADMSG);
+    close_stream();
+}
+
 static void
 stress_stream(void)
 {
@@ -237,5 +256,6 @@ test_stream(void)
     RUN(a_shorter_frame_than_begun);
     RUN(a_message_in_pieces);
     RUN(pieces_that_do_not_fit_together);
+    RUN(counters_that_somebody_has_written_over);
     RUN(stress_stream);
 }
