@@ -103,7 +103,9 @@ bool
 fc_batch_view(struct fc_batch_view *v, const unsigned char *bytes,
               uint64_t size, uint64_t position)
 {
-    if (size < sizeof(struct fc_batch) || (uintptr_t)bytes % 16 != 0) {
+    /* NULL: in a block, where no batch is. */
+    if (bytes == NULL || size < sizeof(struct fc_batch)
+        || (uintptr_t)bytes % 16 != 0) {
         return false;
     }
     v->batch = (struct fc_batch *)(uintptr_t)bytes;

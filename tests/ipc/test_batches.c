@@ -68,6 +68,7 @@ a_damaged_batch_is_rejected(void)
     struct fc_batch_view v;
     uint64_t length = write_batch(7, 4);
     CHECK(fc_batch_view(&v, memory, length, 7));
+    CHECK(!fc_batch_view(&v, NULL, length, 7)); /* in a block, it says */
     CHECK(!fc_batch_view(&v, memory, 0, 7));
     CHECK(!fc_batch_view(&v, memory, sizeof(*batch) - 1, 7));
     CHECK(!fc_batch_view(&v, memory, fc_batch_head(4) - 1, 7));
