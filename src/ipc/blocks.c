@@ -248,7 +248,7 @@ fc_blocks_put(struct fc_blocks *b, uint64_t offset, uint64_t size)
 {
     struct fc_known_block *k = find(b, offset);
     if (!fc_block_possible(b->segment, offset, size)
-        || (k != NULL && (k->free || k->size != size))) {
+        || (k != NULL && (k->free || k->pinned || k->size != size))) {
         return EBADMSG;
     }
     if (k == NULL) {

@@ -72,7 +72,8 @@ void fc_blocks_pin(struct fc_blocks *b, uint64_t offset);
 void fc_blocks_unpin(struct fc_blocks *b, uint64_t offset);
 
 /* A block has come to this process, or is not needed any more: keep it, or
- * give its memory back.  EBADMSG: there can be no such block. */
+ * give its memory back.  EBADMSG: there can be no such block, or it is ours
+ * already: free, or pinned. */
 int fc_blocks_put(struct fc_blocks *b, uint64_t offset, uint64_t size);
 
 /* A free block to give away, the largest: true with its offset and size. */

@@ -387,6 +387,26 @@ the_largest_is_given(void)
     close_ends();
 }
 
+/* A worker that has never had it gives back what is being filled. */
+static void
+a_pinned_one_comes_from_nobody(void)
+{
+    struct fc_block block;
+    struct fc_reply reply;
+    open_ends(MB);
+    CHECK(fc_requester_begin_block(&parent, 5 * MB, &block) == 0);
+    struct fc_wire_block back = {.offset = block.offset, .size = block.size};
+    unsigned char *room =
+        fc_producer_begin(&worker.replies, sizeof(back));
+    memcpy(room, &back, sizeof(back));
+    fc_producer_publish(&worker.replies, sizeof(back), FC_FRAME_BACK, 0, 0);
+    CHECK(fc_requester_next(&parent, 0, &reply) == EBADMSG);
+    CHECK(parent.blocks.count == 1 && parent.blocks.spare == 0);
+    memset(block.bytes, 1, block.size);
+    fc_requester_drop_block(&parent, &block);
+    close_ends();
+}
+
 void
 test_pinned(void)
 {
@@ -399,4 +419,5 @@ test_pinned(void)
     RUN(gifts_have_an_end);
     RUN(nobody_gives_what_is_his_own);
     RUN(the_largest_is_given);
+    RUN(a_pinned_one_comes_from_nobody);
 }
