@@ -324,6 +324,7 @@ fc_requester_send_batch(struct fc_requester *r, uint32_t count,
         return error;
     }
     q->how = FC_HOW_ARENA;
+    q->batch = true;
     slot->length = 0;
     slot->place = q->arena;
     put(slot, 0, &q->size, sizeof(q->size));
@@ -536,6 +537,9 @@ fc_requester_next(struct fc_requester *r, uint32_t seat,
                  : !fc_sender_taken_by(&r->sender, index, frame.tag >> 16,
                                        seat)) {
             return EBADMSG;
+        }
+        if (part != r->requested[index].batch) {
+            return EBADMSG; /* its owner would not know that it has ended */
         }
         if (what == FC_FRAME_WANT) {
             error = begin_pieces(r, seat, index);

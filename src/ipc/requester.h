@@ -27,6 +27,7 @@ struct fc_requested {
     uint32_t arena;
     uint32_t asked_by; /* STREAM: a seat, or FC_ASKED_BY_NOBODY */
     uint8_t how;
+    bool batch; /* answered in parts, and by nothing else */
 };
 
 #define FC_ASKED_BY_NOBODY UINT32_MAX

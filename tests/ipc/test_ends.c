@@ -368,6 +368,34 @@ replies_to_what_it_does_not_have(void)
     close_ends();
 }
 
+/* A batch is answered in parts, everything else as a whole: else its slot would
+ * be free without its owner's knowledge. */
+static void
+answers_of_the_wrong_kind(void)
+{
+    static const uint32_t ends[] = {1, 2};
+    const uint16_t part = FC_KIND_PART << 2;
+    for (unsigned batch = 0; batch < 2; batch++) {
+        struct fc_taken taken;
+        uint32_t index = UINT32_MAX;
+        open_ends();
+        if (batch) {
+            CHECK(fc_requester_send_batch(&parent, 2, ends, "ab", 2, 0, 1,
+                                          &parent, &index)
+                  == 0);
+        }
+        else {
+            index = send_bytes(10);
+        }
+        CHECK(fc_requests_take(&workers[0].segment, 0, &taken) == 0);
+        uint64_t tag = fc_wire_tag(taken.position, taken.index);
+        say(0, tag, batch ? FC_FRAME_REPLY : part, "x", 1);
+        CHECK(hear(0) == EBADMSG);
+        CHECK(fc_requester_forget(&parent, index) == &parent);
+        close_ends();
+    }
+}
+
 static void
 asks_for_what_is_not_to_be_had(void)
 {
@@ -559,6 +587,7 @@ test_ends(void)
     RUN(the_next_worker_is_woken);
     RUN(a_death_makes_all_others_look);
     RUN(replies_to_what_it_does_not_have);
+    RUN(answers_of_the_wrong_kind);
     RUN(asks_for_what_is_not_to_be_had);
     RUN(asks_and_replies_before_it_has_got_it);
     RUN(a_request_goes_while_it_is_being_asked_for);
