@@ -110,11 +110,12 @@ fc_bell_ring(int ring)
         return EBADF;
     }
     uint64_t once = 1;
+    ssize_t written;
+    do { /* EINTR means something else to who rings: see fc_responder_idle(). */
+        written = write(ring, &once, sizeof(once));
+    } while (written < 0 && errno == EINTR);
     /* EAGAIN: the counter is full, so it rings already. */
-    if (write(ring, &once, sizeof(once)) < 0 && errno != EAGAIN) {
-        return errno;
-    }
-    return 0;
+    return written < 0 && errno != EAGAIN ? errno : 0;
 }
 
 void

@@ -157,8 +157,12 @@ fc_bell_ring(int ring)
         return EBADF;
     }
     char once = 1;
+    ssize_t written;
+    do { /* EINTR means something else to who rings: see fc_responder_idle(). */
+        written = write(ring, &once, 1);
+    } while (written < 0 && errno == EINTR);
     /* EAGAIN: the pipe is full, so it rings already. */
-    return write(ring, &once, 1) < 0 && errno != EAGAIN ? errno : 0;
+    return written < 0 && errno != EAGAIN ? errno : 0;
 }
 
 void
