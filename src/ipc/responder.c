@@ -155,32 +155,37 @@ fc_responder_fetch(struct fc_responder *w, struct fc_job *job)
     }
 }
 
-/* Room for a frame, sooner or later; NULL when the parent is gone. */
-static unsigned char *
-room_for(struct fc_responder *w, uint32_t size)
+/* Room for a frame, sooner or later.  0; ESRCH: the parent is gone; an errno
+ * where he cannot be told that he has to make some. */
+static int
+room_for(struct fc_responder *w, uint32_t size, unsigned char **room)
 {
-    unsigned char *room;
-    while ((room = fc_producer_begin(&w->replies, size)) == NULL) {
+    while ((*room = fc_producer_begin(&w->replies, size)) == NULL) {
         /* What is there has not been announced yet if nobody listened. */
-        (void)announce(w);
+        int error = announce(w);
+        if (error != 0) {
+            return error;
+        }
         if (fc_responder_orphaned(w)) {
-            return NULL;
+            return ESRCH;
         }
         (void)fc_producer_park(&w->replies, size, next_look());
     }
-    return room;
+    return 0;
 }
 
 /* Ask for the bytes of a request, which no shared memory was to be had for. */
 static int
 want(struct fc_responder *w, struct fc_job *job)
 {
-    if (room_for(w, 0) == NULL) {
-        return ESRCH;
+    unsigned char *room;
+    int error = room_for(w, 0, &room);
+    if (error != 0) {
+        return error;
     }
     fc_producer_publish(&w->replies, 0, FC_FRAME_WANT, job->tag, 0);
     w->losing = false;
-    int error = announce(w);
+    error = announce(w);
     return error == 0 ? fc_responder_fetch(w, job) : error;
 }
 
@@ -381,9 +386,10 @@ reply_in_frames(struct fc_responder *w, uint64_t tag, uint16_t kind,
     uint32_t most = fc_frame_most(&w->segment);
     do {
         uint32_t now = left < most ? (uint32_t)left : most;
-        unsigned char *room = room_for(w, now);
-        if (room == NULL) {
-            return ESRCH;
+        unsigned char *room;
+        int error = room_for(w, now, &room);
+        if (error != 0) {
+            return error;
         }
         fc_parts_read(&reader, room, now);
         left -= now;
@@ -396,9 +402,10 @@ static int
 say_block(struct fc_responder *w, uint64_t tag, uint16_t kind,
           const struct fc_wire_block *block)
 {
-    unsigned char *room = room_for(w, sizeof(*block));
-    if (room == NULL) {
-        return ESRCH;
+    unsigned char *room;
+    int error = room_for(w, sizeof(*block), &room);
+    if (error != 0) {
+        return error;
     }
     memcpy(room, block, sizeof(*block));
     fc_producer_publish(&w->replies, sizeof(*block), kind, tag, 0);

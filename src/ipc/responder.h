@@ -115,8 +115,8 @@ int fc_responder_idle(struct fc_responder *w);
  * see this reply, unless there is a request waiting; the bell is rung a little
  * later then, by fc_responder_take() or _idle(), if the parent has not come
  * by himself.  0; ESRCH; an errno where
- * somebody listens who cannot be told: the reply is there, but the worker had
- * better end, which is noticed.  Not
+ * somebody listens who cannot be told: the reply is there, or what there was
+ * room for, but the worker had better end, which is noticed.  Not
  * interruptible: a reply cannot be half a one. */
 int fc_responder_reply(struct fc_responder *w, const struct fc_job *job,
                        uint16_t kind, const struct fc_part *parts,

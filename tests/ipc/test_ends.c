@@ -560,6 +560,30 @@ a_worker_that_has_closed_its_descriptors(void)
     close_ends();
 }
 
+/* A reply that has no room as a whole: nobody can be told to make some. */
+static void
+say_much_without_descriptors(void *arg)
+{
+    static unsigned char much[2 * 4096];
+    struct fc_responder *w = arg;
+    struct fc_job job;
+    struct fc_part part = {much, sizeof(much)};
+    CHECK(fc_responder_take(w, &job) == 0);
+    w->ring = -1;
+    CHECK(fc_responder_reply(w, &job, 0, &part, 1, true) == EBADF);
+}
+
+static void
+a_worker_that_cannot_ask_for_room(void)
+{
+    open_ends();
+    (void)fc_results_listen(&parent.segment, FC_LISTENER_BELL);
+    send_bytes(1);
+    CHECK(check_wait(check_fork(say_much_without_descriptors, &workers[0]))
+          == 0);
+    close_ends();
+}
+
 static void
 attaching_closes_what_it_cannot_use(void)
 {
@@ -595,5 +619,6 @@ test_ends(void)
     RUN(a_length_that_is_not_that_of_the_pieces);
     RUN(a_slot_that_somebody_has_scribbled_over);
     RUN(a_worker_that_has_closed_its_descriptors);
+    RUN(a_worker_that_cannot_ask_for_room);
     RUN(attaching_closes_what_it_cannot_use);
 }
