@@ -3,6 +3,7 @@
 #define _GNU_SOURCE /* backtrace() */
 #endif
 #include "check.h"
+#include "fail.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -122,19 +123,29 @@ run_thread(void *arg)
     return NULL;
 }
 
-void
-check_spawn(struct check_thread *t, void (*body)(void *), void *arg)
+int
+check_try_spawn(struct check_thread *t, void (*body)(void *), void *arg)
 {
     t->body = body;
     t->arg = arg;
     pthread_mutex_lock(&threads_mutex);
-    if (pthread_create(&t->thread, NULL, run_thread, t) != 0) {
+    int error = pthread_create(&t->thread, NULL, run_thread, t);
+    if (error == 0) {
+        t->next = threads;
+        threads = t;
+    }
+    pthread_mutex_unlock(&threads_mutex);
+    return error;
+}
+
+void
+check_spawn(struct check_thread *t, void (*body)(void *), void *arg)
+{
+    errno = check_try_spawn(t, body, arg);
+    if (errno != 0) {
         perror("pthread_create");
         exit(2);
     }
-    t->next = threads;
-    threads = t;
-    pthread_mutex_unlock(&threads_mutex);
 }
 
 void
@@ -260,6 +271,9 @@ static bool
 shim_fails(void)
 {
     uint64_t every = shim_fail_every;
+    if (fail_now(FAIL_MEMORY)) {
+        return true;
+    }
     if (every == 0 || atomic_fetch_add(&shim_calls, 1) % every != 0) {
         return false;
     }
@@ -282,12 +296,12 @@ __wrap_malloc(size_t size)
     return shim_fails() ? NULL : shim_count(__real_malloc(size));
 }
 
-/* For the tests themselves: counted, because free() does not know where its
- * memory is from, and never failing. */
+/* The tests use it, too, and do without failures every now and then. */
 void *
 __wrap_calloc(size_t count, size_t size)
 {
-    return shim_count(__real_calloc(count, size));
+    return fail_now(FAIL_MEMORY) ? NULL
+                                 : shim_count(__real_calloc(count, size));
 }
 
 void *

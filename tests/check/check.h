@@ -58,6 +58,7 @@ struct check_thread {
     struct check_thread *next;
 };
 void check_spawn(struct check_thread *t, void (*body)(void *), void *arg);
+int check_try_spawn(struct check_thread *t, void (*body)(void *), void *arg);
 void check_join(struct check_thread *t);
 void check_sleep_us(unsigned microseconds);
 
@@ -95,8 +96,7 @@ void check_random_delay(struct check_random *r);
 void check_dawdle(void);
 
 /* --- memory: malloc, aligned_alloc, calloc and free come through here (ld
- * --- --wrap).  The core uses the first two, the tests calloc, which does not
- * --- fail. */
+ * --- --wrap).  calloc, which the tests use, fails only by fail.h. */
 
 extern _Atomic(uint64_t) shim_fail_every; /* every k-th fails; 0: none */
 extern _Atomic(int64_t) shim_live;        /* allocated and not freed */

@@ -14,6 +14,7 @@ void test_ends(void);
 void test_pool(void);
 void test_kill(void);
 void test_noise(void);
+void test_fail(void);
 void test_hub(void);
 void test_functions(void);
 void test_pinned(void);
@@ -43,5 +44,6 @@ void (*const check_tests[])(void) = {
     test_race_batches,
     test_kill,
     test_noise,
+    test_fail,
     NULL,
 };
