@@ -61,6 +61,12 @@ fail_has_happened(void)
 }
 
 bool
+fail_was(int error)
+{
+    return armed.happened && armed.way == error;
+}
+
+bool
 fail_now(enum fail_kind kind)
 {
     if (atomic_load_explicit(&armed.kind, memory_order_acquire) != (int)kind

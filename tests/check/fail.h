@@ -48,6 +48,9 @@ void fail_in_turn(void (*scenario)(void), unsigned kinds, unsigned must);
 /* Whether the one that was to fail has failed, in this run. */
 bool fail_has_happened(void);
 
+/* Whether it has done so in this way. */
+bool fail_was(int error);
+
 /* `step` gives 0 or an errno. */
 #define FAIL_STEP(step)                  \
     do {                                 \

@@ -83,7 +83,7 @@ wait_for_group(bool has_deadline)
     enum fc_group_result result;
     do {
         result = fc_group_wait(group, deadline, -1);
-        CHECK(result != FC_GROUP_TIMED_OUT || fail_has_happened());
+        CHECK(result != FC_GROUP_TIMED_OUT || fail_was(ETIMEDOUT));
     } while (result != FC_GROUP_FIRED);
 }
 
@@ -105,6 +105,7 @@ a_pool(void)
     CHECK(served == TASKS);
     /* They sleep by now, or are about to. */
     CHECK_SOON(fc_dispatch_counts(d).parked == CREW);
+    CHECK(fc_dispatch_counts(d).starting == 0);
     fc_group_rearm(group, 1);
     FAIL_STEP(submit());
     wait_for_group(false);
@@ -197,7 +198,7 @@ a_deadline(void)
         CHECK(result != FC_GROUP_FIRED);
         CHECK(result == FC_GROUP_TIMED_OUT || result == FC_GROUP_INTERRUPTED);
     } while (result != FC_GROUP_TIMED_OUT);
-    CHECK(fc_now_ns() >= deadline || fail_has_happened());
+    CHECK(fc_now_ns() >= deadline || fail_was(ETIMEDOUT));
     fc_group_unref(group);
 }
 
