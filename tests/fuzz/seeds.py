@@ -1,5 +1,6 @@
-"""What the fuzzer begins with: for each target some inputs in which all is well,
-and a few with one wrong word.
+"""What the fuzzer begins with.
+
+For each target some inputs in which all is well, and a few with one wrong word.
 
     python3 tests/fuzz/seeds.py DIRECTORY
 
@@ -67,7 +68,7 @@ REQUESTS = {
     "batch-again": b"\7\x41\0\0\1\0\377",
 }
 
-ASK, BATCH, BLOCK, BACK, HEAR, WORK, ANSWER, JOIN, TALK, NEXT = range(0, 10)
+ASK, BATCH, BLOCK, BACK, HEAR, WORK, ANSWER, JOIN, TALK, NEXT = range(10)
 CODES = (0, 1, 2, 3, 4, 6, 8, 9, 10, 11)
 
 
