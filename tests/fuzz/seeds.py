@@ -127,7 +127,8 @@ ENDS = {
     + op(HEAR)
     + op(BLOCK, 1)
     + round_trip(240) * 2,
-    "gives-too-long": op(ASK, 0, 10)
+    "gives-too-long": op(BLOCK, 0)
+    + op(ASK, 0, 10)
     + op(WORK)
     + talk(1 | 1 << 2, 0, 2, 131073)
     + op(HEAR),
