@@ -568,7 +568,10 @@ end_serve(PyObject *self, PyObject *arg)
         case 0:
         case ENOMEM: {
             if (job.kind == FC_REQUEST_BATCH) {
-                int status = error == 0 ? take_batch(st, end, &job) : -1;
+                if (error != 0) { /* none is sent in pieces */
+                    return raise_errno(EBADMSG);
+                }
+                int status = take_batch(st, end, &job);
                 if (status != 0) {
                     return status < 0 ? NULL : Py_NewRef(Py_None);
                 }
