@@ -50,8 +50,8 @@ MUTATIONS = {
     "counters between words": (
         "stream",
         "ipc/stream.c",
-        "return counter & ~UINT64_C(7);",
-        "return counter;",
+        "(&c->state->read, memory_order_relaxed)\n              & ~UINT64_C(7);",
+        "(&c->state->read, memory_order_relaxed);",
     ),
     "the size of a frame is read again": (
         "stream",
