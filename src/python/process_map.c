@@ -99,14 +99,19 @@ add(drawing *d, PyObject *const *args, Py_ssize_t nargs)
 {
     size_t before = d->o.size;
     int put = fc_call_put_plain(&d->o, args, nargs);
-    if (put > 0 && (d->o.count > 0 || d->o.size > BYTES)) {
-        /* A long value, which is not copied; or the batch is full. */
-        bool alone = d->o.count > 0 || d->count == 0;
+    if (put > 0 && d->o.count == 0 && d->o.size > BYTES && d->count > 0) {
+        /* The batch is full: into the next one. */
         fc_outgoing_cut(&d->o, before, 0);
-        if (!alone && flush(d) == 0) {
-            return add(d, args, nargs);
+        if (flush(d) < 0) {
+            return -1;
         }
-        put = alone ? 0 : -1;
+        before = d->o.size;
+        put = fc_call_put_plain(&d->o, args, nargs);
+    }
+    if (put > 0 && (d->o.count > 0 || d->o.size > BYTES)) {
+        /* A long value, which is not copied. */
+        fc_outgoing_cut(&d->o, before, 0);
+        put = 0;
     }
     if (put <= 0) {
         return put < 0 ? -1 : add_alone(d, args, nargs);
