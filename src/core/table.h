@@ -14,6 +14,7 @@
 #define FC_TABLE_H
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* What each record begins with. */
@@ -78,7 +79,7 @@ fc_table_at(struct fc_table *t, uint32_t number)
     /* Relaxed: whoever has the number got it from one who saw the chunk. */
     unsigned char *base =
         atomic_load_explicit(&t->chunks[chunk], memory_order_relaxed);
-    return (struct fc_node *)(void *)(base + offset * FC_RECORD_SIZE);
+    return (struct fc_node *)(void *)(base + (size_t)offset * FC_RECORD_SIZE);
 }
 _Static_assert(FC_FIRST_CHUNK == 1u << 3, "fc_table_at() knows the 3");
 

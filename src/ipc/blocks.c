@@ -4,6 +4,7 @@
 #endif
 #include "ipc/blocks.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -215,16 +216,24 @@ fc_blocks_take(struct fc_blocks *b, uint64_t size, struct fc_block *block)
     return 0;
 }
 
+static void
+set_pinned(struct fc_blocks *b, uint64_t offset, bool pinned)
+{
+    struct fc_known_block *k = find(b, offset);
+    assert(k != NULL); /* just taken, or pinned since */
+    k->pinned = pinned;
+}
+
 void
 fc_blocks_pin(struct fc_blocks *b, uint64_t offset)
 {
-    find(b, offset)->pinned = true;
+    set_pinned(b, offset, true);
 }
 
 void
 fc_blocks_unpin(struct fc_blocks *b, uint64_t offset)
 {
-    find(b, offset)->pinned = false;
+    set_pinned(b, offset, false);
 }
 
 /* --- keeping and giving ------------------------------------------------- */

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static_assert(sizeof(struct fc_slot) == 2 * FC_LINE, "a slot is two lines");
+static_assert(sizeof(struct fc_slot) == 2 * (size_t)FC_LINE, "a slot is two lines");
 static_assert(sizeof(struct fc_seat) % FC_LINE == 0, "seats are whole lines");
 static_assert(offsetof(struct fc_header, head) == FC_LINE,
               "what is fixed stands in the first line");
@@ -172,7 +172,7 @@ read_start(int fd, struct fc_header *start, uint64_t *length)
 static int
 attach(struct fc_segment *s, int fd)
 {
-    struct fc_header start;
+    struct fc_header start = {0};
     uint64_t length = 0;
     int error = read_start(fd, &start, &length);
     if (error != 0) {

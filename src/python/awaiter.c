@@ -600,7 +600,7 @@ fc_awaiter_new(fc_state *st, PyObject *future)
 }
 
 #define FAST(function) \
-    (PyCFunction)(void (*)(void)) function, METH_FASTCALL | METH_KEYWORDS
+    (PyCFunction)(void (*)(void))(function), METH_FASTCALL | METH_KEYWORDS
 
 static PyMethodDef awaiter_methods[] = {
     {"send", awaiter_send, METH_O, NULL},

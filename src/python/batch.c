@@ -140,7 +140,7 @@ fc_batch_told(fc_state *st, BatchObject *b, uint32_t i, PyObject *sealed,
     bool wake = false;
     PyObject **fresh = NULL;
     if (sealed != NULL && b->messages == NULL) {
-        fresh = calloc(b->count, sizeof(*fresh));
+        fresh = calloc(b->count, sizeof(PyObject *));
     }
     fc_hub_enter(hub);
     b->ended = b->ended || done;

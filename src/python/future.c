@@ -138,7 +138,7 @@ future_reset(FutureObject *f)
     }
     atomic_store_explicit(&f->state, FC_PENDING, memory_order_release);
     FC_UNLOCK();
-    for (size_t i = 0; i < sizeof(old) / sizeof(*old); i++) {
+    for (size_t i = 0; i < sizeof(old) / sizeof(old[0]); i++) {
         Py_XDECREF(old[i]);
     }
     fc_task_drop(&task);
@@ -702,7 +702,7 @@ PyDoc_STRVAR(snapshot_doc,
 "standard class does from 3.15 on.");
 
 #define FC_FAST(function) \
-    (PyCFunction)(void (*)(void)) function, METH_FASTCALL | METH_KEYWORDS
+    (PyCFunction)(void (*)(void))(function), METH_FASTCALL | METH_KEYWORDS
 
 static PyMethodDef future_methods[] = {
     {"result", FC_FAST(fc_future_result), result_doc},

@@ -255,7 +255,9 @@ fc_future_finish(fc_state *st, FutureObject *f, PyObject *result,
     PyObject *old_outcome = NULL;
     fc_task task = {0};
     bool in_condition_mode = false;
-    int state = fc_future_state(st, f);
+    int state;
+    /* Which ends it, where nobody else is going to. */
+    (void)fc_future_state(st, f);
     if (PyObject_IS_GC(outcome)) {
         /* Of a type that can be part of a cycle, now or later. */
         fc_future_track(f);
@@ -315,6 +317,12 @@ fc_future_finish(fc_state *st, FutureObject *f, PyObject *result,
     return status;
 }
 
+static bool
+asks(PyObject *waiter)
+{
+    return ((WaiterObject *)waiter)->kind == FC_WAITER_ALL_OR_EXCEPTION;
+}
+
 /* Whether somebody waits who has to know whether it has raised. */
 static bool
 asks_for_exceptions(PyObject *waiters)
@@ -323,10 +331,10 @@ asks_for_exceptions(PyObject *waiters)
         return false;
     }
     if (!PyList_Check(waiters)) {
-        return ((WaiterObject *)waiters)->kind == FC_WAITER_ALL_OR_EXCEPTION;
+        return asks(waiters);
     }
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(waiters); i++) {
-        if (asks_for_exceptions(PyList_GET_ITEM(waiters, i))) {
+        if (asks(PyList_GET_ITEM(waiters, i))) {
             return true;
         }
     }

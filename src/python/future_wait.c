@@ -17,20 +17,19 @@ fc_future_add_waiter(fc_state *st, FutureObject *f, PyObject *waiter,
     bool retry = false;
     bool in_condition_mode = false;
     PyObject *spare = NULL;
-    int state = fc_future_state(st, f);
+    /* Which ends it, where nobody else is going to. */
+    (void)fc_future_state(st, f);
     do {
         if (retry && (spare = PyList_New(0)) == NULL) {
             return -1;
         }
         FC_LOCK(f);
         retry = false;
-        state = fc_future_load_state(f);
-        if (settled ? fc_state_is_settled(state) : fc_state_is_done(state)) {
-            /* Nothing to wait for. */
-        }
-        else if (!settled && (f->holds & FC_HOLDS_CONDITION)) {
-            /* In condition mode since the caller looked: result() is told by
-             * the condition alone. */
+        int state = fc_future_load_state(f);
+        if ((settled ? fc_state_is_settled(state) : fc_state_is_done(state))
+            || (!settled && (f->holds & FC_HOLDS_CONDITION))) {
+            /* Nothing to wait for; or in condition mode since the caller
+             * looked: result() is told by the condition alone. */
         }
         else if (f->waiters == NULL) {
             f->waiters = Py_NewRef(waiter);

@@ -336,7 +336,7 @@ backlog_push(HubObject *hub, FutureObject *f)
 {
     if (hub->count == hub->capacity) {
         size_t capacity = hub->capacity > 0 ? 2 * hub->capacity : 256;
-        FutureObject **ring = malloc(capacity * sizeof(*ring));
+        FutureObject **ring = malloc(capacity * sizeof(FutureObject *));
         if (ring == NULL) {
             return ENOMEM;
         }

@@ -88,7 +88,7 @@ module_set_exiting(PyObject *module, PyObject *Py_UNUSED(ignored))
 }
 
 #define FC_FAST(function) \
-    (PyCFunction)(void (*)(void)) function, METH_FASTCALL | METH_KEYWORDS
+    (PyCFunction)(void (*)(void))(function), METH_FASTCALL | METH_KEYWORDS
 
 static PyObject *module_getattr(PyObject *module, PyObject *name);
 static PyObject *module_complete(PyObject *module, PyObject *ignored);
@@ -391,6 +391,8 @@ struct PyModuleDef fc_module = {
     .m_clear = module_clear,
     .m_free = module_free,
 };
+
+PyMODINIT_FUNC PyInit__native(void); /* no header of ours has it */
 
 PyMODINIT_FUNC
 PyInit__native(void)

@@ -616,7 +616,7 @@ fc_decode(PyObject *module, PyObject *args)
         return NULL;
     }
     const unsigned char *begin = buffer.buf;
-    fc_incoming in = fc_incoming_of(begin, buffer.len);
+    fc_incoming in = fc_incoming_of(begin, (size_t)buffer.len);
     PyObject *object =
         fc_object_get(fc_state_of_module(module), &in, owner);
     PyBuffer_Release(&buffer);

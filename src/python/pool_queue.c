@@ -187,7 +187,7 @@ fc_pool_queue(fc_state *st, PoolObject *pool, void *item, bool *queued)
     int put = start ? pool_start_and_put(st, pool, item, &counts, &flags)
                     : pool_put(st, pool, item, &counts, &flags);
     *queued = put == 0;
-    if (put < 0) {
+    if (!*queued) {
         return -1;
     }
     if ((flags & (FC_POOL_CLOSED | FC_POOL_BROKEN)) == 0

@@ -117,6 +117,7 @@ put_bytes(fc_outgoing *o, PyObject *value)
     return 1;
 }
 
+/* NOLINTBEGIN(misc-no-recursion): as deep as `depth` at most. */
 static int put_value(fc_outgoing *o, PyObject *value, int depth);
 
 static int
@@ -160,6 +161,7 @@ put_value(fc_outgoing *o, PyObject *value, int depth)
     }
     return 0;
 }
+/* NOLINTEND(misc-no-recursion) */
 
 int
 fc_value_put(fc_outgoing *o, PyObject *value)
@@ -174,14 +176,6 @@ fc_value_put(fc_outgoing *o, PyObject *value)
 }
 
 /* --- reading ------------------------------------------------------------- */
-
-int
-fc_incoming_complain(void)
-{
-    PyErr_SetString(PyExc_ValueError, "a message from another process is "
-                                      "damaged");
-    return -1;
-}
 
 int
 fc_incoming_read(fc_incoming *in, void *to, size_t size)
@@ -266,6 +260,7 @@ get_str(fc_incoming *in)
 
 static PyObject *get_value(fc_incoming *in, int depth);
 
+/* NOLINTBEGIN(misc-no-recursion): as deep as `depth` at most. */
 static PyObject *
 get_tuple(fc_incoming *in, int depth)
 {
@@ -289,6 +284,7 @@ get_tuple(fc_incoming *in, int depth)
     }
     return tuple;
 }
+/* NOLINTEND(misc-no-recursion) */
 
 static PyObject *
 get_number(fc_incoming *in, enum tag tag)
@@ -309,6 +305,7 @@ get_number(fc_incoming *in, enum tag tag)
     }
 }
 
+/* NOLINTBEGIN(misc-no-recursion): as above. */
 static PyObject *
 get_value(fc_incoming *in, int depth)
 {
@@ -348,6 +345,7 @@ get_value(fc_incoming *in, int depth)
         return NULL;
     }
 }
+/* NOLINTEND(misc-no-recursion) */
 
 PyObject *
 fc_value_get(fc_incoming *in)

@@ -42,7 +42,14 @@ PyObject *fc_value_get(fc_incoming *in);
 /* Copy the next `size` bytes.  0, or -1 with ValueError. */
 int fc_incoming_read(fc_incoming *in, void *to, size_t size);
 
-/* Raise ValueError: the message makes no sense.  Returns -1. */
-int fc_incoming_complain(void);
+/* Raise ValueError: the message makes no sense.  Returns -1; here, for those who
+ * follow the ways through its callers. */
+static inline int
+fc_incoming_complain(void)
+{
+    PyErr_SetString(PyExc_ValueError, "a message from another process is "
+                                      "damaged");
+    return -1;
+}
 
 #endif /* FC_VALUES_H */

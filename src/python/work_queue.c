@@ -434,7 +434,7 @@ queue_tp_dealloc(PyObject *self)
 }
 
 #define FC_FAST(function) \
-    (PyCFunction)(void (*)(void)) function, METH_FASTCALL | METH_KEYWORDS
+    (PyCFunction)(void (*)(void))(function), METH_FASTCALL | METH_KEYWORDS
 
 static PyMethodDef queue_methods[] = {
     {"qsize", queue_qsize, METH_NOARGS,

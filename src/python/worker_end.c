@@ -52,7 +52,7 @@ end_tp_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     end->generation = fc_fork_generation();
     atomic_init(&end->interrupted, false);
     end->functions =
-        PyMem_Calloc(FC_FUNCTIONS_MAX + 1, sizeof(*end->functions));
+        PyMem_Calloc(FC_FUNCTIONS_MAX + 1, sizeof(PyObject *));
     if (end->functions == NULL) {
         Py_DECREF(end);
         return PyErr_NoMemory();
