@@ -151,9 +151,11 @@ def check_same(results: dict[str, list[Any]]) -> None:
 def program_rows(results: dict[str, list[Any]], things: str, work: str) -> list[Row]:
     """Return the rows about a program that works on *things*."""
 
-    def row(name: str, key: str, unit: str, scale: float = 1.0, **more: bool) -> Row:
-        values = [median(r[key] for r in results[m]) / scale for m in MODULES]
-        return Row(name, *values, unit, **more)
+    def row(
+        name: str, key: str, unit: str, scale: float = 1.0, more_is_better: bool = False
+    ) -> Row:
+        standard, ours = (median(r[key] for r in results[m]) / scale for m in MODULES)
+        return Row(name, standard, ours, unit, more_is_better)
 
     for figures in (*results[STANDARD], *results[OURS]):
         figures["rate"] = figures[things] / figures["seconds"]
@@ -304,8 +306,8 @@ def compare_scenarios(rounds: int, quick: bool) -> list[Row]:
         results = in_turn(rounds, measure)
         memory = scenario == "bytes"
         scale = 1 if memory else 1000  # nanoseconds to microseconds
-        values = [median(results[module]) / scale for module in MODULES]
-        rows.append(Row(name, *values, "bytes" if memory else "us"))
+        standard, ours = (median(results[module]) / scale for module in MODULES)
+        rows.append(Row(name, standard, ours, "bytes" if memory else "us"))
         say(f"  {name}: {rows[-1].ratio:.1f}x")
     return rows
 
@@ -322,8 +324,8 @@ def compare_processes(rounds: int, quick: bool) -> list[Row]:
             return float(run([*command, f"--module={module}"], SCENARIO_CAP))
 
         results = in_turn(rounds, measure)
-        values = [median(results[module]) / scale for module in MODULES]
-        rows.append(Row(title, *values, unit))
+        standard, ours = (median(results[module]) / scale for module in MODULES)
+        rows.append(Row(title, standard, ours, unit))
         say(f"  {title}: {rows[-1].ratio:.1f}x")
     return rows
 

@@ -22,10 +22,21 @@ HEIGHT = 0.38  # of a bar, where the distance between two rows is 1
 class Row(Protocol):
     """What is drawn of a row of the tables."""
 
-    name: str
-    standard: float
-    ours: float
-    unit: str
+    @property
+    def name(self) -> str:
+        """What was measured."""
+
+    @property
+    def standard(self) -> float:
+        """The standard module's value."""
+
+    @property
+    def ours(self) -> float:
+        """That of futures_c."""
+
+    @property
+    def unit(self) -> str:
+        """What both are given in."""
 
     @property
     def ratio(self) -> float:

@@ -48,6 +48,7 @@ def main() -> int:
                 body = task.result()
             except requests.HTTPError as error:
                 failed += 1
+                assert error.response is not None  # raise_for_status()'s has one
                 print(f"failed  HTTP {error.response.status_code}  {url}")
             except requests.RequestException as error:
                 failed += 1
