@@ -486,6 +486,18 @@ names_a_block_that_does_not_exist(void)
 }
 
 static void
+names_half_a_block(void)
+{
+    open_ends();
+    struct fc_wire_block block;
+    uint32_t index = send_bytes(100000);
+    memcpy(&block, parent.segment.slots[index].data, sizeof(block));
+    say(0, 0, FC_FRAME_BACK, &block, sizeof(block) - 1);
+    CHECK(hear(0) == EBADMSG);
+    close_ends();
+}
+
+static void
 lie_about_the_length(void *unused)
 {
     (void)unused;
@@ -616,6 +628,7 @@ test_ends(void)
     RUN(asks_and_replies_before_it_has_got_it);
     RUN(a_request_goes_while_it_is_being_asked_for);
     RUN(names_a_block_that_does_not_exist);
+    RUN(names_half_a_block);
     RUN(a_length_that_is_not_that_of_the_pieces);
     RUN(a_slot_that_somebody_has_scribbled_over);
     RUN(a_worker_that_has_closed_its_descriptors);

@@ -114,6 +114,23 @@ a_full_ring_takes_no_more(void)
     close_ring();
 }
 
+/* The sender looks at the head of a full ring for one that was cancelled. */
+static void
+a_full_ring_that_somebody_has_scribbled_over(void)
+{
+    open_ring(&small);
+    for (uint32_t i = 0; i < SLOTS; i++) {
+        CHECK(publish(i) == i);
+    }
+    CHECK(fc_sender_cancel(&sender, 0));
+    segment.ring[0] ^= UINT64_C(1) << 20;
+    uint32_t index;
+    int error = 0;
+    CHECK(fc_sender_begin(&sender, &index, &error) == NULL);
+    CHECK(error == EBADMSG);
+    close_ring();
+}
+
 /* One that runs for ever does not keep the ring from going round. */
 static void
 a_long_request_keeps_its_slot_alone(void)
@@ -378,6 +395,7 @@ test_requests(void)
 {
     RUN(they_come_out_in_order);
     RUN(a_full_ring_takes_no_more);
+    RUN(a_full_ring_that_somebody_has_scribbled_over);
     RUN(a_long_request_keeps_its_slot_alone);
     RUN(a_cancelled_one_is_passed_over);
     RUN(cancelling_makes_room);

@@ -185,6 +185,29 @@ pieces_that_do_not_fit_together(void)
     CHECK(message.bytes == NULL);
 }
 
+/* What is left before the end of the ring is skipped, by a producer that lies
+ * about how much that is. */
+static void
+a_gap_that_ends_elsewhere(void)
+{
+    struct fc_frame frame;
+    open_stream();
+    for (uint64_t tag = 0; tag < 4; tag++) {
+        CHECK(put_frame(900, tag));
+        get_frame(900, tag);
+        fc_consumer_release(&consumer);
+    }
+    uint64_t at = producer.written;
+    CHECK(put_frame(900, 4));
+    struct fc_frame_head gap = {0};
+    memcpy(&gap, producer.bytes + at, 8);
+    CHECK(gap.kind == FC_FRAME_SKIP && gap.size == producer.size - at);
+    gap.size -= 8;
+    memcpy(producer.bytes + at, &gap, 8);
+    CHECK(fc_consumer_next(&consumer, &frame) == EBADMSG);
+    close_stream();
+}
+
 /* --- stress: both ends, the producer often waits */
 
 static uint64_t frames;
@@ -257,5 +280,6 @@ test_stream(void)
     RUN(a_message_in_pieces);
     RUN(pieces_that_do_not_fit_together);
     RUN(counters_that_somebody_has_written_over);
+    RUN(a_gap_that_ends_elsewhere);
     RUN(stress_stream);
 }
