@@ -132,6 +132,11 @@ def identity(value: object) -> object:
     return value
 
 
+def pair(first: object, second: object) -> tuple[object, object]:
+    """Return both."""
+    return first, second
+
+
 def pid(_: object = None) -> int:
     """Return the number of the worker's process."""
     return os.getpid()
