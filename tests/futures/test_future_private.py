@@ -547,3 +547,13 @@ def test_none_of_them_can_be_deleted(ours, name):
     future = ours.Future()
     with pytest.raises(AttributeError, match="cannot delete an attribute of a Future"):
         delattr(future, name)
+
+
+@pytest.mark.parametrize("name", ["_waiters", "_done_callbacks"])
+def test_what_is_no_list_cannot_be_set(futures, name):
+    if futures.__name__ != "futures_c":
+        pytest.skip("there any value can be set")
+    future = futures.Future()
+    with pytest.raises(TypeError, match=f"{name} must be a list, not tuple"):
+        setattr(future, name, ())
+    assert getattr(future, name) == []

@@ -68,3 +68,15 @@ def test_a_map_that_is_closed_cancels_the_rest(make, gate, lone):
         gate.wait_begun()
         begun += 1
     assert begun < 200
+
+
+PLAIN = [True, False, None, 0, -1, 2**62, 2**63, -(2**64), 0.5, "", "é", b"", (), (1,)]
+
+
+def test_results_of_every_kind(make):
+    pool = make(2)
+    inputs = PLAIN * 20
+    results = list(pool.map(jobs.identity, inputs, timeout=30))
+    assert results == inputs
+    assert [type(one) for one in results] == [type(one) for one in inputs]
+    pool.shutdown()

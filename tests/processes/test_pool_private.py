@@ -397,3 +397,24 @@ def test_methods_that_people_override_have_the_standard_signatures(
         assert list(pool.map(abs, range(4))) == [0, 1, 2, 3]
     assert "start" in called
     assert ("launch" if method == "fork" else "adjust") in called
+
+
+@pytest.mark.parametrize("kind", ["ThreadPoolExecutor", "ProcessPoolExecutor"])
+def test_what_is_set_by_hand_is_looked_at(futures, kind):
+    if futures.__name__ != "futures_c":
+        pytest.skip("there any value can be set")
+    pool = getattr(futures, kind)(2)
+    pool._max_workers = 10**400
+    assert pool._max_workers == 10**400
+    pool._max_workers = 3
+    with pytest.raises(TypeError, match="max_workers must be a number, not str"):
+        pool._max_workers = "3"
+    assert pool._max_workers == 3
+    names = {
+        "ThreadPoolExecutor": ["_max_workers", "_work_queue"],
+        "ProcessPoolExecutor": ["_max_workers", "_processes", "_hub"],
+    }
+    for name in names[kind]:
+        with pytest.raises(AttributeError, match="delete"):
+            delattr(pool, name)
+    pool.shutdown()
