@@ -80,3 +80,21 @@ def test_results_of_every_kind(make):
     assert results == inputs
     assert [type(one) for one in results] == [type(one) for one in inputs]
     pool.shutdown()
+
+
+def test_all_forms_of_a_call_wait_where_there_is_no_room(make, gate):
+    pool = make(1, **gate.options)
+    first = pool.submit(jobs.hold, 0)
+    gate.wait_begun()
+    # More than there are places in shared memory.
+    many = [pool.submit(jobs.identity, i) for i in range(10_000)]
+    named = pool.submit(jobs.pair, second=2, first=1)
+    longer = pool.submit(max, *range(30))
+    mapped = pool.map(jobs.identity, range(100), timeout=60)
+    lone = pool.map(jobs.identity, [[1], [2]], timeout=60)
+    gate.open()
+    assert first.result(30) == 0
+    assert [future.result(30) for future in many] == list(range(10_000))
+    assert named.result(30) == (1, 2) and longer.result(30) == 29
+    assert list(mapped) == list(range(100)) and list(lone) == [[1], [2]]
+    pool.shutdown()
