@@ -1,0 +1,1 @@
+"""Every allocation and every system call fails in turn, and nothing is lost."""

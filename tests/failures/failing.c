@@ -1,0 +1,618 @@
+/* failing.c - makes the n-th allocation or system call of a process fail.
+ *
+ * A library to be preloaded (LD_PRELOAD).  It stands between the program and the
+ * C library, and, once fail_hook_python() has been called, between the
+ * interpreter and its allocators.  Nothing fails before fail_plan(), which says
+ *
+ *   kind    what is to fail: an allocation or one kind of system call (enum kind)
+ *   n       which one, counted from zero, of those that match
+ *   all     the following ones, too
+ *   who     of the calling thread, of all others, or of all
+ *   scope   only those that our extension makes itself, or all
+ *   error   the errno
+ *
+ * and fail_arm(), called by that thread.  After fail_disarm() fail_failed() tells how
+ * many have failed, and fail_seen() how many matched.  A forked child fails nothing.  "Makes itself" means, for an allocation, that on
+ * the way from the allocator outwards our extension comes before the evaluation of
+ * Python code; for a system call, that the extension calls the C library for it.
+ * malloc() and its like count only where the extension calls them: what others ask
+ * of the C library is theirs.
+ *
+ * What the system never refuses (waking, closing, unmapping) is done, and then
+ * reported as failed: nothing may depend on the answer. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <link.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <unistd.h>
+#include <unwind.h>
+
+#define API __attribute__((visibility("default")))
+#define CALLER __builtin_return_address(0)
+
+/* In the order of KINDS in shim.py. */
+enum kind {
+    NOTHING,
+    ALLOCATION,
+    FUTEX_SLEEP,
+    FUTEX_CALL_UP,
+    PIDFD_OPEN,
+    PTHREAD_CREATE,
+    FORK,
+    MMAP,
+    MUNMAP,
+    MEMFD_CREATE,
+    FTRUNCATE,
+    FALLOCATE,
+    EVENTFD,
+    PIPE,
+    SOCKETPAIR,
+    POLL,
+    READ,
+    WRITE,
+    PREAD,
+    CLOSE,
+    FSTAT,
+    EPOLL_CREATE,
+    EPOLL_CTL,
+    EPOLL_WAIT,
+};
+
+enum who { ME, OTHERS, EVERYBODY };
+enum scope { OURS, ANY };
+
+/* Written by fail_plan() while `kind` is NOTHING; read when it is not. */
+static _Atomic(int) armed_kind;
+static struct {
+    int kind;
+    long n;
+    int all, who, scope, error;
+    pid_t pid, tid;
+} plan;
+static _Atomic(long) seen, failed;
+
+/* Where our extension is in memory. */
+static struct {
+    uintptr_t from, to;
+} ours;
+
+/* Where the functions begin that evaluate Python code: the compiler may have split
+ * the one that there is in the source. */
+enum { MOST_EVALUATORS = 16 };
+static uintptr_t evaluators[MOST_EVALUATORS];
+
+/* An allocator of Python's is at work, which may ask malloc() in turn. */
+static _Thread_local bool inside;
+
+extern void *__libc_malloc(size_t);
+extern void *__libc_calloc(size_t, size_t);
+extern void *__libc_realloc(void *, size_t);
+extern void *__libc_memalign(size_t, size_t);
+
+/* --- who asks ------------------------------------------------------------- */
+
+static bool
+is_ours(const void *address)
+{
+    return (uintptr_t)address >= ours.from && (uintptr_t)address < ours.to;
+}
+
+static int
+find_extension(struct dl_phdr_info *info, size_t size, void *unused)
+{
+    (void)size;
+    (void)unused;
+    if (strstr(info->dlpi_name, "futures_c/_native") == NULL) {
+        return 0;
+    }
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *part = &info->dlpi_phdr[i];
+        if (part->p_type == PT_LOAD && (part->p_flags & PF_X) != 0) {
+            ours.from = info->dlpi_addr + part->p_vaddr;
+            ours.to = ours.from + part->p_memsz;
+        }
+    }
+    return 1;
+}
+
+struct walk {
+    bool found;
+    int depth;
+    uintptr_t largest;
+    uint32_t size;
+};
+
+static _Unwind_Reason_Code
+step(struct _Unwind_Context *context, void *arg)
+{
+    struct walk *walk = arg;
+    /* The instruction before the one that is returned to. */
+    if (is_ours((const void *)(_Unwind_GetIP(context) - 1))) {
+        walk->found = true;
+        return _URC_END_OF_STACK;
+    }
+    uintptr_t function = _Unwind_GetRegionStart(context);
+    for (int i = 0; i < MOST_EVALUATORS && evaluators[i] != 0; i++) {
+        if (evaluators[i] == function) {
+            return _URC_END_OF_STACK;
+        }
+    }
+    return ++walk->depth < 200 ? _URC_NO_REASON : _URC_END_OF_STACK;
+}
+
+static bool
+asked_by_us(const void *caller)
+{
+    if (caller != NULL) {
+        return is_ours(caller);
+    }
+    struct walk walk = {false, 0, 0, 0};
+    (void)_Unwind_Backtrace(step, &walk);
+    return walk.found;
+}
+
+/* Of gcc's unwinder: what describes the function that has this instruction. */
+struct bases {
+    void *tbase, *dbase, *function;
+};
+extern const void *_Unwind_Find_FDE(void *, struct bases *);
+
+static _Unwind_Reason_Code
+weigh(struct _Unwind_Context *context, void *arg)
+{
+    struct walk *walk = arg;
+    struct bases bases;
+    const uint32_t *fde =
+        _Unwind_Find_FDE((void *)(_Unwind_GetIP(context) - 1), &bases);
+    /* Four words: its length, the way to its head, begin and size of the code. */
+    if (fde != NULL && fde[3] > walk->size) {
+        walk->size = fde[3];
+        walk->largest = (uintptr_t)bases.function;
+    }
+    return ++walk->depth < 8 ? _URC_NO_REASON : _URC_END_OF_STACK;
+}
+
+/* Called by Python code: the largest function near by is what evaluates it. */
+static void
+learn(void)
+{
+    struct walk walk = {false, 0, 0, 0};
+    (void)_Unwind_Backtrace(weigh, &walk);
+    for (int i = 0; i < MOST_EVALUATORS; i++) {
+        if (evaluators[i] == walk.largest) {
+            return;
+        }
+        if (evaluators[i] == 0) {
+            evaluators[i] = walk.largest;
+            return;
+        }
+    }
+}
+
+static long real_syscall(long number, ...);
+
+/* Whether this call is to fail; then errno is set.  *caller* is the address that
+ * it returns to; NULL: look outwards from here. */
+static bool
+fails(enum kind kind, const void *caller)
+{
+    if (atomic_load(&armed_kind) != (int)kind || getpid() != plan.pid) {
+        return false;
+    }
+    if (plan.who != EVERYBODY) {
+        bool me = (pid_t)real_syscall(SYS_gettid) == plan.tid;
+        if (me != (plan.who == ME)) {
+            return false;
+        }
+    }
+    if (plan.scope == OURS && !asked_by_us(caller)) {
+        return false;
+    }
+    long n = atomic_fetch_add(&seen, 1);
+    if (n != plan.n && (n < plan.n || !plan.all)) {
+        return false;
+    }
+    atomic_fetch_add(&failed, 1);
+    errno = plan.error;
+    return true;
+}
+
+/* --- for the tests ---------------------------------------------------------- */
+
+API void
+fail_plan(int kind, long n, int all, int who, int scope, int error)
+{
+    atomic_store(&armed_kind, NOTHING);
+    if (ours.to == 0) {
+        (void)dl_iterate_phdr(find_extension, NULL);
+        /* The unwinder allocates when it is used first. */
+        (void)asked_by_us(NULL);
+    }
+    plan.kind = kind;
+    plan.n = n;
+    plan.all = all;
+    plan.who = who;
+    plan.scope = scope;
+    plan.error = error;
+    atomic_store(&seen, 0);
+    atomic_store(&failed, 0);
+}
+
+API void
+fail_arm(void)
+{
+    plan.pid = getpid();
+    plan.tid = (pid_t)real_syscall(SYS_gettid);
+    atomic_store(&armed_kind, plan.kind);
+}
+
+API void
+fail_disarm(void)
+{
+    atomic_store(&armed_kind, NOTHING);
+}
+
+API long
+fail_failed(void)
+{
+    return atomic_load(&failed);
+}
+
+API long
+fail_seen(void)
+{
+    return atomic_load(&seen);
+}
+
+/* The same as methods without arguments, which allocate nothing: they return the
+ * object that they are made with. */
+
+static void *
+same(void *self)
+{
+    void (*hold)(void *) = NULL;
+    *(void **)&hold = dlsym(RTLD_DEFAULT, "Py_IncRef");
+    hold(self);
+    return self;
+}
+
+static void *
+arm_method(void *self, void *unused)
+{
+    (void)unused;
+    fail_arm();
+    return same(self);
+}
+
+static void *
+disarm_method(void *self, void *unused)
+{
+    (void)unused;
+    fail_disarm();
+    return same(self);
+}
+
+static void *
+learn_method(void *self, void *unused)
+{
+    (void)unused;
+    learn();
+    return same(self);
+}
+
+/* Of Include/methodobject.h. */
+struct method {
+    const char *name;
+    void *(*function)(void *, void *);
+    int flags;
+    const char *doc;
+};
+enum { NO_ARGUMENTS = 4 };
+
+API struct method fail_arm_method = {"arm", arm_method, NO_ARGUMENTS, NULL};
+API struct method fail_disarm_method = {"disarm", disarm_method, NO_ARGUMENTS,
+                                        NULL};
+API struct method fail_learn_method = {"learn", learn_method, NO_ARGUMENTS, NULL};
+
+/* --- allocations -------------------------------------------------------------- */
+
+/* Of Include/cpython/pymem.h. */
+struct allocator {
+    void *ctx;
+    void *(*malloc)(void *, size_t);
+    void *(*calloc)(void *, size_t, size_t);
+    void *(*realloc)(void *, void *, size_t);
+    void (*free)(void *, void *);
+};
+enum { DOMAINS = 3 };
+static struct allocator originals[DOMAINS];
+
+static void *
+py_malloc(void *ctx, size_t size)
+{
+    struct allocator *a = ctx;
+    if (!inside && fails(ALLOCATION, NULL)) {
+        return NULL;
+    }
+    bool before = inside;
+    inside = true;
+    void *p = a->malloc(a->ctx, size);
+    inside = before;
+    return p;
+}
+
+static void *
+py_calloc(void *ctx, size_t count, size_t size)
+{
+    struct allocator *a = ctx;
+    if (!inside && fails(ALLOCATION, NULL)) {
+        return NULL;
+    }
+    bool before = inside;
+    inside = true;
+    void *p = a->calloc(a->ctx, count, size);
+    inside = before;
+    return p;
+}
+
+static void *
+py_realloc(void *ctx, void *old, size_t size)
+{
+    struct allocator *a = ctx;
+    if (!inside && fails(ALLOCATION, NULL)) {
+        return NULL;
+    }
+    bool before = inside;
+    inside = true;
+    void *p = a->realloc(a->ctx, old, size);
+    inside = before;
+    return p;
+}
+
+static void
+py_free(void *ctx, void *p)
+{
+    struct allocator *a = ctx;
+    a->free(a->ctx, p);
+}
+
+/* Stand before the interpreter's allocators, once, for good; while it has only
+ * one thread. */
+API int
+fail_hook_python(void)
+{
+    void (*get)(int, struct allocator *) = NULL;
+    void (*set)(int, struct allocator *) = NULL;
+    *(void **)&get = dlsym(RTLD_DEFAULT, "PyMem_GetAllocator");
+    *(void **)&set = dlsym(RTLD_DEFAULT, "PyMem_SetAllocator");
+    if (get == NULL || set == NULL) {
+        return -1;
+    }
+    for (int i = 0; i < DOMAINS && originals[i].malloc == NULL; i++) {
+        get(i, &originals[i]);
+        struct allocator mine = {&originals[i], py_malloc, py_calloc,
+                                 py_realloc, py_free};
+        set(i, &mine);
+    }
+    return 0;
+}
+
+API void *
+malloc(size_t size)
+{
+    if (!inside && is_ours(CALLER) && fails(ALLOCATION, CALLER)) {
+        return NULL;
+    }
+    return __libc_malloc(size);
+}
+
+API void *
+calloc(size_t count, size_t size)
+{
+    if (!inside && is_ours(CALLER) && fails(ALLOCATION, CALLER)) {
+        return NULL;
+    }
+    return __libc_calloc(count, size);
+}
+
+API void *
+realloc(void *old, size_t size)
+{
+    if (!inside && is_ours(CALLER) && fails(ALLOCATION, CALLER)) {
+        return NULL;
+    }
+    return __libc_realloc(old, size);
+}
+
+API void *
+aligned_alloc(size_t alignment, size_t size)
+{
+    if (!inside && is_ours(CALLER) && fails(ALLOCATION, CALLER)) {
+        return NULL;
+    }
+    return __libc_memalign(alignment, size);
+}
+
+/* --- system calls ------------------------------------------------------------- */
+
+/* The C library's function of this name, as `real`. */
+#define REAL(type, name, ...)                                                  \
+    static type (*_Atomic found)(__VA_ARGS__);                                 \
+    type (*real)(__VA_ARGS__) = atomic_load(&found);                           \
+    if (real == NULL) {                                                        \
+        *(void **)&real = dlsym(RTLD_NEXT, #name);                             \
+        atomic_store(&found, real);                                            \
+    }
+
+/* A function that fails without having done anything. */
+#define REFUSED(kind, type, failure, name, parameters, ...)                    \
+    API type name parameters                                                   \
+    {                                                                          \
+        REAL(type, name, __VA_ARGS__)                                          \
+        return fails(kind, CALLER) ? (failure) : real ARGUMENTS;               \
+    }
+
+static long
+real_syscall(long number, ...)
+{
+    REAL(long, syscall, long, ...)
+    va_list list;
+    va_start(list, number);
+    long a[6];
+    for (int i = 0; i < 6; i++) {
+        a[i] = va_arg(list, long);
+    }
+    va_end(list);
+    return real(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+API long
+syscall(long number, ...)
+{
+    const void *caller = CALLER;
+    va_list list;
+    va_start(list, number);
+    long a[6];
+    for (int i = 0; i < 6; i++) {
+        a[i] = va_arg(list, long);
+    }
+    va_end(list);
+    bool woke = false;
+    if (number == SYS_futex) {
+        int operation = (int)a[1] & FUTEX_CMD_MASK;
+        bool sleeps = operation == FUTEX_WAIT || operation == FUTEX_WAIT_BITSET;
+        if (sleeps && fails(FUTEX_SLEEP, caller)) {
+            return -1;
+        }
+        woke = operation == FUTEX_WAKE;
+    }
+    else if (number == SYS_pidfd_open && fails(PIDFD_OPEN, caller)) {
+        return -1;
+    }
+    long result = real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+    return woke && fails(FUTEX_CALL_UP, caller) ? -1 : result;
+}
+
+API int
+pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+               void *(*start)(void *), void *arg)
+{
+    REAL(int, pthread_create, pthread_t *, const pthread_attr_t *,
+         void *(*)(void *), void *)
+    return fails(PTHREAD_CREATE, CALLER) ? plan.error
+                                         : real(thread, attributes, start, arg);
+}
+
+#define ARGUMENTS ()
+REFUSED(FORK, pid_t, -1, fork, (void), void)
+#undef ARGUMENTS
+
+#define ARGUMENTS (name, flags)
+REFUSED(MEMFD_CREATE, int, -1, memfd_create, (const char *name, unsigned flags),
+        const char *, unsigned)
+#undef ARGUMENTS
+
+#define ARGUMENTS (fd, length)
+REFUSED(FTRUNCATE, int, -1, ftruncate, (int fd, off_t length), int, off_t)
+#undef ARGUMENTS
+
+#define ARGUMENTS (fd, mode, offset, length)
+REFUSED(FALLOCATE, int, -1, fallocate,
+        (int fd, int mode, off_t offset, off_t length), int, int, off_t, off_t)
+#undef ARGUMENTS
+
+#define ARGUMENTS (start, flags)
+REFUSED(EVENTFD, int, -1, eventfd, (unsigned start, int flags), unsigned, int)
+#undef ARGUMENTS
+
+#define ARGUMENTS (fds, flags)
+REFUSED(PIPE, int, -1, pipe2, (int fds[2], int flags), int *, int)
+#undef ARGUMENTS
+
+#define ARGUMENTS (domain, type, protocol, fds)
+REFUSED(SOCKETPAIR, int, -1, socketpair,
+        (int domain, int type, int protocol, int fds[2]), int, int, int, int *)
+#undef ARGUMENTS
+
+#define ARGUMENTS (address, length, protection, flags, fd, offset)
+REFUSED(MMAP, void *, MAP_FAILED, mmap,
+        (void *address, size_t length, int protection, int flags, int fd,
+         off_t offset),
+        void *, size_t, int, int, int, off_t)
+#undef ARGUMENTS
+
+#define ARGUMENTS (fds, count, timeout)
+REFUSED(POLL, int, -1, poll, (struct pollfd *fds, nfds_t count, int timeout),
+        struct pollfd *, nfds_t, int)
+#undef ARGUMENTS
+
+#define ARGUMENTS (fd, buffer, size)
+REFUSED(READ, ssize_t, -1, read, (int fd, void *buffer, size_t size), int,
+        void *, size_t)
+REFUSED(WRITE, ssize_t, -1, write, (int fd, const void *buffer, size_t size),
+        int, const void *, size_t)
+#undef ARGUMENTS
+
+#define ARGUMENTS (fd, buffer, size, offset)
+REFUSED(PREAD, ssize_t, -1, pread,
+        (int fd, void *buffer, size_t size, off_t offset), int, void *, size_t,
+        off_t)
+REFUSED(PREAD, ssize_t, -1, pread64,
+        (int fd, void *buffer, size_t size, off64_t offset), int, void *,
+        size_t, off64_t)
+#undef ARGUMENTS
+
+#define ARGUMENTS (fd, result)
+REFUSED(FSTAT, int, -1, fstat, (int fd, struct stat *result), int,
+        struct stat *)
+#undef ARGUMENTS
+
+#define ARGUMENTS (flags)
+REFUSED(EPOLL_CREATE, int, -1, epoll_create1, (int flags), int)
+#undef ARGUMENTS
+
+#define ARGUMENTS (set, operation, fd, event)
+REFUSED(EPOLL_CTL, int, -1, epoll_ctl,
+        (int set, int operation, int fd, struct epoll_event *event), int, int,
+        int, struct epoll_event *)
+#undef ARGUMENTS
+
+#define ARGUMENTS (set, events, most, timeout)
+REFUSED(EPOLL_WAIT, int, -1, epoll_wait,
+        (int set, struct epoll_event *events, int most, int timeout), int,
+        struct epoll_event *, int, int)
+#undef ARGUMENTS
+
+/* What is done all the same. */
+
+API int
+close(int fd)
+{
+    REAL(int, close, int)
+    int result = real(fd);
+    return fails(CLOSE, CALLER) ? -1 : result;
+}
+
+API int
+munmap(void *address, size_t length)
+{
+    REAL(int, munmap, void *, size_t)
+    int result = real(address, length);
+    return fails(MUNMAP, CALLER) ? -1 : result;
+}
