@@ -227,6 +227,12 @@ int fc_future_finish(fc_state *st, FutureObject *f, PyObject *result,
                      PyObject *exception, fc_due *due,
                      fc_before_visible *before, void *arg);
 
+/* The same for who has run its task, or was to: where there is no memory for the
+ * condition mode it ends all the same, for nobody else would end it. */
+int fc_future_surely_finish(fc_state *st, FutureObject *f, PyObject *result,
+                            PyObject *exception, fc_due *due,
+                            fc_before_visible *before, void *arg);
+
 /* What the pool's process does for a future of another thread: end it with
  * `outcome`, which is what `holds` says (FC_HOLDS_EXCEPTION, _SEALED, or 0).
  * 0: done, as fc_future_finish(); 1: it has callbacks, a condition or somebody

@@ -137,8 +137,13 @@ fc_future_claim(fc_state *st, FutureObject *f, fc_task *task)
     bool under_condition = condition != NULL && !fc_state_is_settled(state);
     if (under_condition) {
         if (!fc_condition_acquire(st, condition)) {
-            Py_DECREF(condition);
-            return -1;
+            if (!PyErr_ExceptionMatches(PyExc_MemoryError)) {
+                Py_DECREF(condition);
+                return -1;
+            }
+            /* Without it, then: nobody else would ever run the task. */
+            PyErr_Clear();
+            under_condition = false;
         }
         FC_LOCK(f);
         state = claim_step(f, task, &waiters);
@@ -313,6 +318,66 @@ fc_future_finish(fc_state *st, FutureObject *f, PyObject *result,
             st, waiters, f,
             result != NULL ? st->str_add_result : st->str_add_exception, due);
         Py_DECREF(waiters);
+    }
+    return status;
+}
+
+/* End a future in condition mode of which the standard class has not, for lack of
+ * memory.  Its waiters are told, and who sleeps under the condition if there is
+ * memory for that.  Raises what is raised, and returns -1. */
+static int
+finish_without_memory(fc_state *st, FutureObject *f, PyObject *result,
+                      PyObject *exception, fc_due *due)
+{
+    PyObject *raised = fc_exception_take();
+    PyObject *old_outcome = NULL, *condition = NULL, *waiters = NULL;
+    fc_task task = {0};
+    FC_LOCK(f);
+    if (!fc_state_is_done(fc_future_load_state(f))) {
+        old_outcome = f->outcome;
+        f->outcome = fc_ref_give(result != NULL ? result : exception);
+        f->holds &= FC_HOLDS_CONDITION;
+        f->holds |= result != NULL ? 0 : FC_HOLDS_EXCEPTION;
+        condition = Py_XNewRef(fc_future_condition(f));
+        waiters = Py_XNewRef(fc_future_waiters(f));
+        fc_task_take(f, &task);
+        atomic_store_explicit(&f->state, FC_FINISHED, memory_order_release);
+    }
+    FC_UNLOCK();
+    Py_XDECREF(old_outcome);
+    fc_task_drop(&task);
+    if (fc_notify_waiters(
+            st, waiters, f,
+            result != NULL ? st->str_add_result : st->str_add_exception, due)
+        < 0) {
+        fc_exception_keep(&raised);
+    }
+    Py_XDECREF(waiters);
+    if (condition != NULL && fc_condition_acquire(st, condition)) {
+        PyObject *done =
+            PyObject_CallMethodNoArgs(condition, st->str_notify_all);
+        if (done == NULL) {
+            fc_exception_keep(&raised);
+        }
+        Py_XDECREF(done);
+        fc_condition_release(st, condition, &raised);
+    }
+    else if (condition != NULL) {
+        fc_exception_keep(&raised);
+    }
+    Py_XDECREF(condition);
+    fc_exception_restore(raised);
+    return -1;
+}
+
+int
+fc_future_surely_finish(fc_state *st, FutureObject *f, PyObject *result,
+                        PyObject *exception, fc_due *due,
+                        fc_before_visible *before, void *arg)
+{
+    int status = fc_future_finish(st, f, result, exception, due, before, arg);
+    if (status < 0 && PyErr_ExceptionMatches(PyExc_MemoryError)) {
+        status = finish_without_memory(st, f, result, exception, due);
     }
     return status;
 }

@@ -248,7 +248,7 @@ end_in_thread(fc_state *st, fc_arrival *a, fc_due *due)
         result = Py_NewRef(a->outcome);
     }
     if (status == 0) {
-        status = fc_future_finish(st, f, result, exception, due, NULL, NULL);
+        status = fc_future_surely_finish(st, f, result, exception, due, NULL, NULL);
     }
     Py_XDECREF(result);
     Py_XDECREF(exception);

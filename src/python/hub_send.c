@@ -316,13 +316,15 @@ fail_pickling(fc_state *st, HubObject *hub, FutureObject *f)
     }
     Py_XDECREF(told);
     fc_due due = {0};
-    int status = fc_future_finish(st, f, NULL, error, &due, NULL, NULL);
+    int status = fc_future_surely_finish(st, f, NULL, error, &due, NULL, NULL);
     Py_DECREF(error);
     fc_due_fire(&due);
     if (status < 0) {
-        PyErr_Clear(); /* it has ended meanwhile */
+        /* It has ended meanwhile; or here, without memory to tell everybody. */
+        status = PyErr_ExceptionMatches(st->invalid_state_error) ? -1 : 0;
+        PyErr_Clear();
     }
-    else if (status == 0 && fc_future_run_callbacks(st, f) < 0) {
+    if (status == 0 && fc_future_run_callbacks(st, f) < 0) {
         fc_log_exception(st, "critical", "Exception in worker", NULL);
     }
     return 0;

@@ -390,9 +390,11 @@ pool_set_max_workers(PyObject *self, PyObject *value,
     double number = PyFloat_AsDouble(value);
     if (number == -1.0 && PyErr_Occurred()) {
         if (!PyErr_ExceptionMatches(PyExc_OverflowError)) {
-            PyErr_Format(PyExc_TypeError,
-                         "max_workers must be a number, not %.200s",
-                         Py_TYPE(value)->tp_name);
+            if (PyErr_ExceptionMatches(PyExc_TypeError)) {
+                PyErr_Format(PyExc_TypeError,
+                             "max_workers must be a number, not %.200s",
+                             Py_TYPE(value)->tp_name);
+            }
             return -1;
         }
         PyErr_Clear();

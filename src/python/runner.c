@@ -75,7 +75,7 @@ run_future(fc_runner *runner, FutureObject *f)
         /* Where ours is the last reference, dropping it may run code, too. */
         .defer = turn_is_due || Py_REFCNT(f) == 1,
     };
-    int status = fc_future_finish(st, f, result, exception, &runner->due,
+    int status = fc_future_surely_finish(st, f, result, exception, &runner->due,
                                   reserve_next, &r);
     Py_XDECREF(result);
     Py_XDECREF(exception);
