@@ -18,11 +18,14 @@
  * malloc() and its like count only where the extension calls them: what others ask
  * of the C library is theirs.
  *
+ * With FUTURES_C_FAILING_TRACE in the environment it says where it strikes.
+ *
  * What the system never refuses (waking, closing, unmapping) is done, and then
  * reported as failed: nothing may depend on the answer. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <link.h>
 #include <linux/futex.h>
@@ -229,6 +232,10 @@ fails(enum kind kind, const void *caller)
         return false;
     }
     atomic_fetch_add(&failed, 1);
+    if (getenv("FUTURES_C_FAILING_TRACE") != NULL) {
+        void *frames[64];
+        backtrace_symbols_fd(frames, backtrace(frames, 64), STDERR_FILENO);
+    }
     errno = plan.error;
     return true;
 }
