@@ -40,7 +40,7 @@ from support.leftovers import Census, wait_for_none
 import futures_c
 
 #: Seconds that one trial may take before it counts as hung.
-TRIAL_CAP = 60.0
+TRIAL_CAP = 40.0
 
 #: More futures than the extension keeps for being used again.
 KEPT = 3000
@@ -116,8 +116,8 @@ def judge(operation: operations.Operation, plan: shim.Plan) -> dict[str, Any]:
         next(run, None)
     run.close()
     del run
+    scene.release()
     scene.settle((*raises, *scene.broken))
-    scene.release() if hasattr(scene, "release") and scene.gates else None
     outcome += f", {scene.usable()}"
     scene.close()
     scene.__dict__.clear()
@@ -167,6 +167,7 @@ def read_line(fd: int, cap: float) -> bytes:
 
 def try_once(operation: operations.Operation, plan: shim.Plan) -> dict[str, Any]:
     """Try it in a child; return its verdict."""
+    print(f"{operation.name}: {plan}", file=sys.stderr, flush=True)
     read, write = os.pipe()
     with tempfile.TemporaryFile("w+") as log:
         pid = os.fork()

@@ -14,7 +14,7 @@
  * and fail_arm(), called by that thread.  After fail_disarm() fail_failed() tells how
  * many have failed, and fail_seen() how many matched.  A forked child fails nothing.  "Makes itself" means, for an allocation, that on
  * the way from the allocator outwards our extension comes before the evaluation of
- * Python code; for a system call, that the extension calls the C library for it.
+ * Python code, and before asyncio; for a system call, that the extension calls the C library for it.
  * malloc() and its like count only where the extension calls them: what others ask
  * of the C library is theirs.
  *
@@ -90,10 +90,12 @@ static struct {
 } plan;
 static _Atomic(long) seen, failed;
 
-/* Where our extension is in memory. */
-static struct {
+/* Where code of an extension module is in memory: ours, and asyncio's, which forgets
+ * who waits for one of its futures where memory runs out as it ends. */
+struct range {
     uintptr_t from, to;
-} ours;
+};
+static struct range ours, asyncio;
 
 /* Where the functions begin that evaluate Python code: the compiler may have split
  * the one that there is in the source. */
@@ -111,27 +113,27 @@ extern void *__libc_memalign(size_t, size_t);
 /* --- who asks ------------------------------------------------------------- */
 
 static bool
-is_ours(const void *address)
+lies_in(const struct range *r, const void *address)
 {
-    return (uintptr_t)address >= ours.from && (uintptr_t)address < ours.to;
+    return (uintptr_t)address >= r->from && (uintptr_t)address < r->to;
 }
 
 static int
-find_extension(struct dl_phdr_info *info, size_t size, void *unused)
+find_extensions(struct dl_phdr_info *info, size_t size, void *unused)
 {
     (void)size;
     (void)unused;
-    if (strstr(info->dlpi_name, "futures_c/_native") == NULL) {
-        return 0;
-    }
-    for (int i = 0; i < info->dlpi_phnum; i++) {
+    struct range *r = strstr(info->dlpi_name, "futures_c/_native") ? &ours
+                      : strstr(info->dlpi_name, "/_asyncio.")      ? &asyncio
+                                                                   : NULL;
+    for (int i = 0; r != NULL && i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *part = &info->dlpi_phdr[i];
         if (part->p_type == PT_LOAD && (part->p_flags & PF_X) != 0) {
-            ours.from = info->dlpi_addr + part->p_vaddr;
-            ours.to = ours.from + part->p_memsz;
+            r->from = info->dlpi_addr + part->p_vaddr;
+            r->to = r->from + part->p_memsz;
         }
     }
-    return 1;
+    return 0;
 }
 
 struct walk {
@@ -146,8 +148,9 @@ step(struct _Unwind_Context *context, void *arg)
 {
     struct walk *walk = arg;
     /* The instruction before the one that is returned to. */
-    if (is_ours((const void *)(_Unwind_GetIP(context) - 1))) {
-        walk->found = true;
+    const void *at = (const void *)(_Unwind_GetIP(context) - 1);
+    if (lies_in(&ours, at) || lies_in(&asyncio, at)) {
+        walk->found = lies_in(&ours, at);
         return _URC_END_OF_STACK;
     }
     uintptr_t function = _Unwind_GetRegionStart(context);
@@ -163,7 +166,7 @@ static bool
 asked_by_us(const void *caller)
 {
     if (caller != NULL) {
-        return is_ours(caller);
+        return lies_in(&ours, caller);
     }
     struct walk walk = {false, 0, 0, 0};
     (void)_Unwind_Backtrace(step, &walk);
@@ -191,19 +194,35 @@ weigh(struct _Unwind_Context *context, void *arg)
     return ++walk->depth < 8 ? _URC_NO_REASON : _URC_END_OF_STACK;
 }
 
-/* Called by Python code: the largest function near by is what evaluates it. */
 static void
-learn(void)
+remember(uintptr_t function)
 {
-    struct walk walk = {false, 0, 0, 0};
-    (void)_Unwind_Backtrace(weigh, &walk);
     for (int i = 0; i < MOST_EVALUATORS; i++) {
-        if (evaluators[i] == walk.largest) {
+        if (evaluators[i] == function) {
             return;
         }
         if (evaluators[i] == 0) {
-            evaluators[i] = walk.largest;
+            evaluators[i] = function;
             return;
+        }
+    }
+}
+
+/* Called by Python code: the largest function near by is what evaluates it.  What
+ * enters and leaves its frames belongs to it. */
+static void
+learn(void)
+{
+    static const char *const names[] = {
+        "_PyEval_EvalFrameDefault", "_PyEval_FrameClearAndPop",
+        "_PyEval_Vector", "_PyFunction_Vectorcall"};
+    struct walk walk = {false, 0, 0, 0};
+    (void)_Unwind_Backtrace(weigh, &walk);
+    remember(walk.largest);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        uintptr_t function = (uintptr_t)dlsym(RTLD_DEFAULT, names[i]);
+        if (function != 0) {
+            remember(function);
         }
     }
 }
@@ -246,8 +265,8 @@ API void
 fail_plan(int kind, long n, int all, int who, int scope, int error)
 {
     atomic_store(&armed_kind, NOTHING);
-    if (ours.to == 0) {
-        (void)dl_iterate_phdr(find_extension, NULL);
+    (void)dl_iterate_phdr(find_extensions, NULL);
+    if (plan.kind == NOTHING) {
         /* The unwinder allocates when it is used first. */
         (void)asked_by_us(NULL);
     }
@@ -423,7 +442,7 @@ fail_hook_python(void)
 API void *
 malloc(size_t size)
 {
-    if (!inside && is_ours(CALLER) && fails(ALLOCATION, CALLER)) {
+    if (!inside && lies_in(&ours, CALLER) && fails(ALLOCATION, CALLER)) {
         return NULL;
     }
     return __libc_malloc(size);
@@ -432,7 +451,7 @@ malloc(size_t size)
 API void *
 calloc(size_t count, size_t size)
 {
-    if (!inside && is_ours(CALLER) && fails(ALLOCATION, CALLER)) {
+    if (!inside && lies_in(&ours, CALLER) && fails(ALLOCATION, CALLER)) {
         return NULL;
     }
     return __libc_calloc(count, size);
@@ -441,7 +460,7 @@ calloc(size_t count, size_t size)
 API void *
 realloc(void *old, size_t size)
 {
-    if (!inside && is_ours(CALLER) && fails(ALLOCATION, CALLER)) {
+    if (!inside && lies_in(&ours, CALLER) && fails(ALLOCATION, CALLER)) {
         return NULL;
     }
     return __libc_realloc(old, size);
@@ -450,7 +469,7 @@ realloc(void *old, size_t size)
 API void *
 aligned_alloc(size_t alignment, size_t size)
 {
-    if (!inside && is_ours(CALLER) && fails(ALLOCATION, CALLER)) {
+    if (!inside && lies_in(&ours, CALLER) && fails(ALLOCATION, CALLER)) {
         return NULL;
     }
     return __libc_memalign(alignment, size);
