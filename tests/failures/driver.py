@@ -31,16 +31,14 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import operations
-import pools  # noqa: F401 - it enters its own
+import planted  # noqa: F401 - it enters its own
+import pools  # noqa: F401 - likewise
 import scenes
 import shim
 
 from support.leftovers import Census, wait_for_none
 
 import futures_c
-
-#: Seconds that one trial may take before it counts as hung.
-TRIAL_CAP = 40.0
 
 #: More futures than the extension keeps for being used again.
 KEPT = 3000
@@ -62,7 +60,8 @@ class Settings:
     only: list[str] | None = None
     #: These n alone, for looking closer.
     numbers: list[int] | None = None
-    error: int | None = None
+    #: Seconds that one trial may take before it counts as hung.
+    cap: float = 40.0
 
 
 # --- in the child ---------------------------------------------------------------------
@@ -122,7 +121,7 @@ def judge(operation: operations.Operation, plan: shim.Plan) -> dict[str, Any]:
     scene.close()
     scene.__dict__.clear()
     gc.enable()
-    left = wait_for_none(before)
+    left = wait_for_none(before, scenes.CAP / 2)
     scenes.demand(not left, f"left behind: {left}")
     for error in stray:
         if not isinstance(error, raises):
@@ -165,7 +164,9 @@ def read_line(fd: int, cap: float) -> bytes:
     return text
 
 
-def try_once(operation: operations.Operation, plan: shim.Plan) -> dict[str, Any]:
+def try_once(
+    operation: operations.Operation, plan: shim.Plan, cap: float
+) -> dict[str, Any]:
     """Try it in a child; return its verdict."""
     print(f"{operation.name}: {plan}", file=sys.stderr, flush=True)
     read, write = os.pipe()
@@ -175,7 +176,7 @@ def try_once(operation: operations.Operation, plan: shim.Plan) -> dict[str, Any]
             os.close(read)
             be_child(write, log, operation, plan)
         os.close(write)
-        text = read_line(read, TRIAL_CAP)
+        text = read_line(read, cap)
         os.close(read)
         if not text.endswith(b"\n"):
             # It hangs, or has crashed: then there is nobody.
@@ -212,7 +213,7 @@ def try_all(operation: operations.Operation, settings: Settings) -> dict[str, An
     plan = shim.Plan(settings.kind, who=settings.who, scope=settings.scope)
     if settings.group in ("worker", "there"):
         plan = dataclasses.replace(plan, who="me")
-    first = try_once(operation, plan)
+    first = try_once(operation, plan, settings.cap)
     result: dict[str, Any] = {"operation": operation.name, "bad": [], "met": 0}
     if "bad" in first:
         result["bad"].append(["nothing fails", first["bad"]])
@@ -230,7 +231,7 @@ def try_all(operation: operations.Operation, settings: Settings) -> dict[str, An
                     if rng.random() < 0.5:
                         continue
                 one = dataclasses.replace(plan, n=n, all=more, error=error)
-                verdict = try_once(operation, one)
+                verdict = try_once(operation, one, settings.cap)
                 tried += 1
                 if "bad" in verdict:
                     result["bad"].append([str(one), verdict["bad"]])
@@ -264,6 +265,7 @@ def rehearse(operation: operations.Operation) -> None:
 def main() -> None:
     """Do what the argument says."""
     settings = Settings(**json.loads(sys.argv[1]))
+    scenes.CAP = settings.cap / 2
     warnings.simplefilter("ignore")  # Forking, beside threads or not.
     logging.disable()
     if not shim.tells_apart():

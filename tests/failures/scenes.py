@@ -21,7 +21,7 @@ import jobs
 import futures_c
 from futures_c import Future
 
-#: Seconds after which something counts as never happening.
+#: Seconds after which something counts as never happening; the driver changes it.
 CAP = 20.0
 
 #: A result that is not compared.
