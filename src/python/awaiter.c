@@ -538,11 +538,26 @@ awaiter_tp_repr(PyObject *op)
 }
 
 /* As a callback of our future it is called only where its loop could not be
- * asked: one that is closed wants to know nothing. */
+ * asked: there was no memory for it, and the loop is asked once more, to call it
+ * with None; one that is closed wants to know nothing. */
 static PyObject *
-awaiter_tp_call(PyObject *Py_UNUSED(self), PyObject *Py_UNUSED(args),
-                PyObject *Py_UNUSED(kwargs))
+awaiter_tp_call(PyObject *op, PyObject *args, PyObject *Py_UNUSED(kwargs))
 {
+    fc_state *st = fc_state_of_exact(Py_TYPE(op));
+    AwaiterObject *self = (AwaiterObject *)op;
+    if (PyTuple_GET_SIZE(args) == 1 && PyTuple_GET_ITEM(args, 0) == Py_None) {
+        return fc_awaiter_deliver(st, op, false) < 0 ? NULL : Py_NewRef(Py_None);
+    }
+    PyObject *stack[] = {self->loop, op, Py_None};
+    PyObject *handle = self->loop != NULL
+                           ? PyObject_VectorcallMethod(
+                                 st->str_call_soon_threadsafe, stack, 3, NULL)
+                           : Py_NewRef(Py_None);
+    if (handle == NULL && PyErr_ExceptionMatches(PyExc_MemoryError)) {
+        return NULL;
+    }
+    PyErr_Clear();
+    Py_XDECREF(handle);
     Py_RETURN_NONE;
 }
 
