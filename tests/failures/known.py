@@ -34,6 +34,12 @@ KNOWN = (
         r"returned NULL without setting an exception|^(\w+\.)?SystemError$",
         until=(3, 13),
     ),
+    Known(
+        "multiprocessing keeps the pipes of a process that it could not fork",
+        r"left behind: \['file descriptor \d+ -> pipe:\[\d+\]'"
+        r"(, 'file descriptor \d+ -> pipe:\[\d+\]')*\]$",
+        where=r"^\w+ \w+ (fork|pipe) \d",
+    ),
 )
 
 
