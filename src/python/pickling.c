@@ -279,8 +279,9 @@ new_pickler(fc_state *st, PyObject *class)
     /* Before the pickler takes its own: what is registered in between is a
      * change. */
     PyObject *all = copy_reducers(class, st->str__copyreg_dispatch_table);
-    PyObject *extra = copy_reducers(class, st->str__extra_reducers);
-    SinkObject *sink = sink_new(st);
+    PyObject *extra =
+        all != NULL ? copy_reducers(class, st->str__extra_reducers) : NULL;
+    SinkObject *sink = extra != NULL ? sink_new(st) : NULL;
     PyObject *take =
         sink != NULL ? PyObject_GetAttr((PyObject *)sink, st->str_take)
                      : NULL;
@@ -289,7 +290,7 @@ new_pickler(fc_state *st, PyObject *class)
                                              5, Py_True, take)
                      : NULL;
     PyObject *kept = NULL;
-    if (pickler != NULL && all != NULL && extra != NULL) {
+    if (pickler != NULL) {
         kept = PyTuple_Pack(4, pickler, (PyObject *)sink, all, extra);
     }
     Py_XDECREF(pickler);
