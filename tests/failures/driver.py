@@ -35,7 +35,6 @@ import planted  # noqa: F401 - it enters its own
 import pools  # noqa: F401 - likewise
 import scenes
 import shim
-
 from support.leftovers import Census, wait_for_none
 
 import futures_c
@@ -241,8 +240,6 @@ def try_all(operation: operations.Operation, settings: Settings) -> dict[str, An
     result["tried"] = tried
     result["outcomes"] = outcomes
     return result
-
-
 
 
 def rehearse(operation: operations.Operation) -> None:

@@ -334,4 +334,3 @@ for _method in "spawn", "forkserver":
     OPERATIONS[_method] = {
         _name: _started_by(_method, OPERATIONS["fork"][_name]) for _name in OF_STARTS
     }
-

@@ -153,9 +153,7 @@ class Threads(Scene):
         super().try_pool(pool)
         # Each worker is there.
         barrier = threading.Barrier(self.workers)
-        for future in [
-            pool.submit(barrier.wait, CAP) for _ in range(self.workers)
-        ]:
+        for future in [pool.submit(barrier.wait, CAP) for _ in range(self.workers)]:
             future.result(CAP)
 
     def occupy(self) -> None:

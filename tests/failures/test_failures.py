@@ -7,7 +7,6 @@ does so in a process of its own and is one failure among others.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import random
@@ -18,20 +17,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import known
 import pytest
+import shim
 from support import sanitizers
 from support.subproc import run_command
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
-
-import known
-import shim
 
 FORM = os.environ.get("FUTURES_C_FAILURES", "")
 EVERYTHING = FORM == "all"
 #: How many failures of each operation are tried otherwise.
-SAMPLE = 6
+SAMPLE = 4
 #: Seconds for a group of operations.
 CAP = 7200.0 if EVERYTHING else 240.0
 
@@ -86,6 +83,8 @@ OF_PROCESSES = tuple(
         ("close", "ours"),
     )
 )
+#: Operations that start threads.
+STARTING = ["first_submit", "first_map", "create_with_initializer"]
 THERE = tuple(
     ("there", kind, "ours")
     for kind in ("futex_sleep", "futex_wake", "mmap", "fallocate", "write", "fstat")
@@ -151,7 +150,10 @@ def seed(request: pytest.FixtureRequest) -> int:
 
 @pytest.mark.parametrize("group", ALLOCATIONS)
 def test_each_allocation_of_ours_fails(library, seed, group):
-    met = judge(library, seed, group=group)
+    # Nobody tells a loop of an end as long as there is no memory at all; that is
+    # tried where everybody gets some again by the end of the operation.
+    once = False if group == "loops" else None
+    met = judge(library, seed, group=group, all=once)
     assert met or group in ("install", "exit"), "nothing has failed"
 
 
@@ -164,7 +166,7 @@ def test_each_allocation_for_interpreters_fails(library, seed):
 def test_each_call_for_threads_fails(library, seed, group, kind, scope):
     only = None
     if group == "new":
-        group, only = "threads", ["first_submit", "first_map", "create_with_initializer"]
+        group, only = "threads", STARTING
     judge(library, seed, group=group, kind=kind, scope=scope, only=only, all=False)
 
 
@@ -206,6 +208,7 @@ def test_planted_faults_are_found(library, operation, said):
     assert "allocation 0" in plan and re.search(said, text, re.MULTILINE), text
 
 
-def test_what_is_known_has_a_reason():
+def test_what_is_known_is_not_everything():
     for each in known.KNOWN:
-        assert each.reason and dataclasses.is_dataclass(each)
+        assert each.reason
+    assert known.reason("fork", "first_submit", "allocation 0", "hung") is None

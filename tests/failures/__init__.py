@@ -1,1 +1,0 @@
-"""Every allocation and every system call fails in turn, and nothing is lost."""
