@@ -35,6 +35,7 @@ import planted  # noqa: F401 - it enters its own
 import pools  # noqa: F401 - likewise
 import scenes
 import shim
+import workers  # noqa: F401 - likewise
 from support.leftovers import Census, wait_for_none
 
 import futures_c
@@ -63,7 +64,7 @@ class Settings:
     cap: float = 40.0
 
 
-# --- in the child ---------------------------------------------------------------------
+# --- in the child -------------------------------------------------------------
 
 
 def attempt(run: Any) -> None:
@@ -145,7 +146,7 @@ def be_child(report: int, log: Any, *args: Any) -> None:
     os._exit(code)
 
 
-# --- in the parent -----------------------------------------------------------------------
+# --- in the parent ------------------------------------------------------------
 
 
 def read_line(fd: int, cap: float) -> bytes:

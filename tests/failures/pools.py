@@ -7,7 +7,8 @@ import sys
 
 import jobs
 import scenes
-from operations import HERE, OPERATIONS, Operation, ignore, operation, some
+from operations import HERE, OPERATIONS, Operation, ignore, operation
+from workers import some
 
 import futures_c
 from futures_c import as_completed, wait
@@ -201,7 +202,7 @@ def end_by_force(scene):
         child.join(20)
 
 
-# --- the worker's side --------------------------------------------------------------------
+# --- the worker's side --------------------------------------------------------
 
 there = operation("there", scenes.Processes, *refusals, ValueError, rehearsed=False)
 
@@ -267,7 +268,7 @@ def map_there(scene):
         told_there(scene)
 
 
-# --- interpreters ---------------------------------------------------------------------------
+# --- interpreters -------------------------------------------------------------
 
 if sys.version_info >= (3, 12):
     inside = operation(
@@ -316,7 +317,7 @@ if sys.version_info >= (3, 12):
         scene.pool.shutdown()
 
 
-# --- the other start methods ------------------------------------------------------------------
+# --- the other start methods --------------------------------------------------
 
 #: What depends on how workers start.
 OF_STARTS = (

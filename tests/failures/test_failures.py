@@ -1,4 +1,4 @@
-"""Every allocation and every system call fails in turn: operations.py, pools.py.
+"""Every allocation and every system call fails in turn: operations.py, workers.py, pools.py.
 
 FUTURES_C_FAILURES=quick tries a sample, whose seed is printed; =all each failure, with
 each error that the call may give.  An operation that crashes or hangs
@@ -185,7 +185,7 @@ SHORT = {
 }
 
 
-# --- that it bites -----------------------------------------------------------------
+# --- that it bites ------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
