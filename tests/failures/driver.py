@@ -223,13 +223,11 @@ def try_all(operation: operations.Operation, settings: Settings) -> dict[str, An
     tried = 0
     for n in numbers_to_try(settings, first["seen"], rng):
         errors = shim.KINDS[settings.kind]
+        ways = (False, True) if settings.all is None else (settings.all,)
         if settings.limit is not None:
-            errors = (rng.choice(errors),)
+            errors, ways = (rng.choice(errors),), (rng.choice(ways),)
         for error in errors:
-            for more in (False, True) if settings.all is None else (settings.all,):
-                if settings.all is None and settings.limit is not None:
-                    if rng.random() < 0.5:
-                        continue
+            for more in ways:
                 one = dataclasses.replace(plan, n=n, all=more, error=error)
                 verdict = try_once(operation, one, settings.cap)
                 tried += 1

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-SOURCE = Path(__file__).with_name("failing.c")
+SOURCES = sorted(Path(__file__).parent.glob("failing*.c"))
 
 #: In the order of `enum kind`, with the errors that each may give.
 KINDS: Mapping[str, tuple[int, ...]] = {
@@ -72,14 +72,15 @@ class Plan:
 
 
 def build(directory: Path) -> Path | None:
-    """Compile failing.c into *directory*; None: there is no compiler."""
+    """Compile the library into *directory*; None: there is no compiler."""
     compiler = shutil.which(os.environ.get("CC", "cc"))
     if compiler is None:
         return None
     library = directory / "failing.so"
     arguments = "-std=gnu11 -O1 -g -Wall -Wextra -Werror -fPIC -shared -fexceptions"
+    arguments += " -fvisibility=hidden"
     subprocess.run(
-        [compiler, *arguments.split(), "-o", library, SOURCE, "-ldl"], check=True
+        [compiler, *arguments.split(), "-o", library, *SOURCES, "-ldl"], check=True
     )
     return library
 

@@ -1,4 +1,6 @@
-"""Every allocation and every system call fails in turn: operations.py, workers.py, pools.py.
+"""Every allocation and every system call fails in turn, in many operations.
+
+These are in operations.py, workers.py and pools.py.
 
 FUTURES_C_FAILURES=quick tries a sample, whose seed is printed; =all each failure, with
 each error that the call may give.  An operation that crashes or hangs
