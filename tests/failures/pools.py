@@ -289,7 +289,7 @@ if sys.version_info >= (3, 12):
     @inside
     def submit_pickled(scene):
         yield
-        future = scene.track(scene.pool.submit(list, ({"a": 1},)), ["a"])
+        future = scene.track(scene.pool.submit(list, ({"a": 1},)), [{"a": 1}])
         assert future.result(20)
 
     @inside
