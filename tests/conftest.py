@@ -13,6 +13,8 @@
   beyond those that were there before it.
 - With the plugin pytest-run-parallel most tests can run in several threads at
   once: see support/parallel.py.
+- On a debug build they can be made to show that they leak nothing: see
+  support/references.py.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from support import parallel, sanitizers
+from support import parallel, references, sanitizers
 from support.forked import call_in_child
 from support.leftovers import Census, wait_for_none
 from support.subproc import Outcome, run_script
@@ -73,6 +75,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=int,
         help="the seed of stress tests (a random one is printed otherwise)",
     )
+    references.add_option(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -86,6 +89,7 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     sanitizers.prepare()
     parallel.prepare(config)
+    references.prepare(config)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
