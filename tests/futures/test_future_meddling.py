@@ -21,6 +21,7 @@ from future_kit import (
     outcome,
     pause,
 )
+from support.sanitizers import FORK
 from support.waiting import FREE_THREADED, until
 
 # --- with a GIL or without ----------------------------------------------------
@@ -255,7 +256,7 @@ def test_init_again_while_others_look(futures):
     assert ended == ("returned", None)
 
 
-@pytest.mark.unsanitized("address", "thread", reason="it forks")
+@pytest.mark.unsanitized("thread", reason=FORK)
 def test_init_again_in_a_forked_child_makes_it_a_future_of_the_child(futures, script):
     script(
         """
@@ -276,7 +277,7 @@ def test_init_again_in_a_forked_child_makes_it_a_future_of_the_child(futures, sc
     ).check()
 
 
-@pytest.mark.unsanitized("address", "thread", reason="it forks")
+@pytest.mark.unsanitized("thread", reason=FORK)
 @pytest.mark.fault("a condition that is held at a fork stays so in the child", cap=5)
 def test_cancel_in_a_forked_child_needs_no_condition(futures, script):
     script(

@@ -349,7 +349,7 @@ def test_cancel_futures_and_the_size_of_the_queue(futures, work):
 # --- fork --------------------------------------------------------------------
 
 
-@pytest.mark.unsanitized("address", "thread", reason=FORK)
+@pytest.mark.unsanitized("thread", reason=FORK)
 def test_map_in_a_forked_child(futures, script):
     """A pool made in the child works while the parent's is alive."""
     script(
@@ -370,7 +370,7 @@ def test_map_in_a_forked_child(futures, script):
 
 
 @pytest.mark.fault("a pool used in a forked child hangs", cap=5)
-@pytest.mark.unsanitized("address", "thread", reason=FORK)
+@pytest.mark.unsanitized("thread", reason=FORK)
 def test_map_of_an_inherited_pool_in_a_forked_child(futures, script):
     script(
         """
@@ -392,7 +392,7 @@ def test_map_of_an_inherited_pool_in_a_forked_child(futures, script):
 
 
 @pytest.mark.fault("an iterator inherited by a forked child hangs", cap=5)
-@pytest.mark.unsanitized("address", "thread", reason=FORK)
+@pytest.mark.unsanitized("thread", reason=FORK)
 def test_an_iterator_inherited_by_a_forked_child(futures, script):
     """What had not run in the parent is cancelled in the child."""
     script(

@@ -9,7 +9,7 @@ from .kit import PROLOGUE, QUIET
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here"),
-    pytest.mark.unsanitized("address", "thread", reason=FORK),
+    pytest.mark.unsanitized("thread", reason=FORK),
 ]
 
 

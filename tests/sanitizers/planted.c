@@ -25,6 +25,18 @@ overflow(void)
     return INT_MAX + one;
 }
 
+/* Several: registers and dead frames may still hold the last ones. */
+int
+leak(void)
+{
+    void *volatile block;
+    for (int count = 0; count < 10; count++) {
+        block = malloc(100 + (size_t)count);
+    }
+    block = NULL;
+    return block != NULL;
+}
+
 static int counter;
 
 static void *

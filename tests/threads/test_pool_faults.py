@@ -58,7 +58,7 @@ def test_gh92001_the_standard_wait_sees_it_as_well(futures):
         gate.set()
 
 
-@pytest.mark.unsanitized("address", "thread", reason=FORK)
+@pytest.mark.unsanitized("thread", reason=FORK)
 def test_gh89184_no_lock_is_held_across_a_fork(futures, script):
     """Children forked while other threads make, use and end executors."""
     outcome = script(

@@ -9,7 +9,7 @@ from support.sanitizers import FORK
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here"),
-    pytest.mark.unsanitized("address", "thread", reason=FORK),
+    pytest.mark.unsanitized("thread", reason=FORK),
 ]
 
 #: Python warns of every fork in a process with threads since 3.12.
