@@ -233,7 +233,7 @@ future_tp_dealloc(PyObject *self)
     fc_state *st = type->tp_dealloc == future_tp_dealloc
                        ? fc_state_of_exact(type) : NULL;
     if (st != NULL && st->free_count < FC_FREE_FUTURES
-        && type->tp_finalize == NULL) { /* what is finalized stays so */
+        && !PyObject_GC_IsFinalized(self)) { /* it would stay so */
         st->free_futures[st->free_count++] = self;
     }
     else

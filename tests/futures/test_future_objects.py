@@ -248,6 +248,25 @@ def test_a_finalizer_given_to_the_class(futures, monkeypatch):
     assert sum(type(result) is list and result[0] == "cycle" for result in seen) == 1
 
 
+def test_a_finalizer_runs_for_what_takes_a_finalized_futures_place(
+    futures, monkeypatch
+):
+    for _ in range(4):
+        seen = []
+        with monkeypatch.context() as patched:
+            patched.setattr(
+                futures.Future, "__del__", lambda f: seen.append(f), raising=False
+            )
+            future = futures.Future()
+            future.set_result([future])
+            del future
+            gc.collect()
+        assert len(seen) == 1
+        # Freed when the class has no finalizer any more.
+        seen.clear()
+        gc.collect()
+
+
 def test_pickling_by_reference_of_the_class(futures):
     assert pickle.loads(pickle.dumps(futures.Future)) is futures.Future
 
