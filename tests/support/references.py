@@ -76,15 +76,24 @@ _malloc_bytes = _make_malloc_bytes()
 _references: Callable[[], int] = getattr(sys, "gettotalrefcount", lambda: 0)
 
 
+def _large() -> int:
+    return _references() + 10**8
+
+
 class Counts(dict[str, int]):
     """How much of everything there is."""
 
-    NAMES = ("descriptors", "threads", "children", "bytes", "blocks", "references")
-
     @classmethod
     def blank(cls) -> Counts:
-        """Make one whose numbers take as much memory as those that are to come."""
-        return cls((name, 10**8 + index) for index, name in enumerate(cls.NAMES))
+        """Make one that takes as much memory as it will with its numbers.
+
+        Those of the system are small ones, which exist anyway; each of the others
+        is an object.
+        """
+        return cls(
+            descriptors=0, threads=0, children=0,
+            bytes=_large(), blocks=_large(), references=_large(),
+        )  # fmt: skip
 
     def read(self) -> None:
         """Replace the numbers by those of this moment.
