@@ -255,7 +255,7 @@ def test_a_finalizer_runs_for_what_takes_a_finalized_futures_place(
         seen = []
         with monkeypatch.context() as patched:
             patched.setattr(
-                futures.Future, "__del__", lambda f: seen.append(f), raising=False
+                futures.Future, "__del__", lambda f, s=seen: s.append(f), raising=False
             )
             future = futures.Future()
             future.set_result([future])

@@ -134,9 +134,7 @@ def _flow(
     return slope(samples)
 
 
-def thread_run(
-    scale: float = 1.0, function: Callable[[int], int] = jobs.same
-) -> str:
+def thread_run(scale: float = 1.0, function: Callable[[int], int] = jobs.same) -> str:
     """10^7 tasks go through a pool of threads, with flat memory."""
     count = _size(10**7, scale, 1000)
     with futures_c.ThreadPoolExecutor(4) as pool:
@@ -241,9 +239,8 @@ def rings(scale: float = 1.0, method: str = "fork") -> str:
     took = time.perf_counter() - began
     found = slope(samples)
     assert found.flat, f"memory grows: {found}"
-    return (
-        f"{passed / 1e9:.2f} GB in {count} calls, {passed / took / 1e9:.2f} GB/s; {found}"
-    )
+    speed = passed / took / 1e9
+    return f"{passed / 1e9:.2f} GB in {count} calls, {speed:.2f} GB/s; {found}"
 
 
 #: All of them by name, in the order of the command.

@@ -7,9 +7,10 @@ import itertools
 import random
 
 import pytest
+from processes.kit import light_main
+
 from load import cases, jobs
 from load.growth import STEP, slope
-from processes.kit import light_main
 
 #: Of the full size; starting processes by the thousand takes minutes.
 SCALES = {"churn": 0.001, "process-run": 0.05}

@@ -205,7 +205,9 @@ def others_may_run(path):
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="sets limits for another user")
-@pytest.mark.unsanitized("address", reason="at exit it starts a process to look for leaks")
+@pytest.mark.unsanitized(
+    "address", reason="it looks for leaks from a process of its own"
+)
 @pytest.mark.fault("RLIMIT_NPROC", cap=3)
 def test_no_more_processes(futures, script, method):
     """Every future ends, or submit() raises; nothing hangs."""

@@ -3,11 +3,11 @@
     VENV/bin/pytest --references=3 --only=futures_c tests/futures
 
 On a debug build each test, with fresh fixtures, runs a few times until what is
-cached is cached, and then N times more.  After each run the counts below are read.  A test of which one has grown in each
-of the measured runs fails: a leak grows always, whereas what fills a cache or
-comes from another thread does not.  As in CPython's own runs, where one has
-grown each time, the test is given as many runs again, and has to have grown in
-these as well.
+cached is cached, and then N times more.  After each run the counts below are
+read.  A test of which one has grown in each of the measured runs fails: a leak
+grows always, whereas what fills a cache or comes from another thread does not.
+Where one has grown each time, the test is given as
+many runs again, and has to have grown in these as well.
 
 - references: all counts of all objects, in all interpreters;
 - blocks: what Python's allocators have given out;
@@ -29,6 +29,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -148,11 +149,13 @@ def _forget() -> None:
         sys._clear_type_cache()
 
 
-def grown(rows: list[Counts], but: frozenset[str] = frozenset()) -> dict[str, list[int]]:
+def grown(
+    rows: list[Counts], but: frozenset[str] = frozenset()
+) -> dict[str, list[int]]:
     """By how much what has grown from each row to the next has grown."""
     found = {}
     for name in rows[0]:
-        steps = [after[name] - before[name] for before, after in zip(rows, rows[1:])]
+        steps = [after[name] - before[name] for before, after in pairwise(rows)]
         if name not in but and all(step > 0 for step in steps):
             found[name] = steps
     return found
