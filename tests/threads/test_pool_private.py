@@ -552,7 +552,7 @@ def test_a_subclass_that_carries_context_variables(futures):
     def read(*_):
         return variable.get()
 
-    variable.set("outer")
+    before = variable.set("outer")
     with ContextExecutor(2) as pool:
         assert pool.submit(read).result() == "outer"
         variable.set("changed")
@@ -560,6 +560,8 @@ def test_a_subclass_that_carries_context_variables(futures):
     with futures.ThreadPoolExecutor(1) as pool:
         inherits = getattr(sys.flags, "thread_inherit_context", 0)
         assert pool.submit(read).result() == ("changed" if inherits else "unset")
+    # The context of the main thread would keep the variable.
+    variable.reset(before)
 
 
 @pytest.mark.thread_unsafe(reason="replaces a method of the class")
