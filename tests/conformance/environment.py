@@ -32,8 +32,11 @@ PACKAGE = "futures_c_conformance"
 STANDARD = "concurrent.futures"
 SUITE = "test.test_concurrent_futures"
 
+#: How many times longer everything may take where a sanitizer is built in.
+SLOW = 5 if os.environ.get("FUTURES_C_SANITIZE") else 1
+
 #: Seconds that listing the tests and finding the module may take.
-CAP = 120.0
+CAP = 120.0 * SLOW
 
 
 class EnvironmentFailure(Exception):

@@ -32,7 +32,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from conformance.environment import PACKAGE, Environment, Listed, clean_variables
+from conformance.environment import (
+    PACKAGE,
+    SLOW,
+    Environment,
+    Listed,
+    clean_variables,
+)
 
 #: Seconds between two looks at the events.
 INTERVAL = 0.02
@@ -46,11 +52,11 @@ class Limits:
     """How long things may take, in seconds."""
 
     #: From the start of a process to its first test, and between two tests.
-    load: float = 60.0
+    load: float = 60.0 * SLOW
     #: From the start of a test to its end.
-    test: float = 120.0
+    test: float = 120.0 * SLOW
     #: From the end of the last test to the process's own end.
-    exit: float = 60.0
+    exit: float = 60.0 * SLOW
     #: From one step against what hangs to the next.
     grace: float = 5.0
 
