@@ -248,7 +248,8 @@ def rings(scale: float = 1.0, method: str = "fork") -> str:
             check()
     took = time.perf_counter() - began
     found = slope(samples)
-    assert found.flat, f"memory grows: {found}"
+    # More may be under way at once than ever before: 100 calls, 1 MB each at most.
+    assert found.flat or found.growth < 32_000_000, f"memory grows: {found}"
     speed = passed / took / 1e9
     return f"{passed / 1e9:.2f} GB in {count} calls, {speed:.2f} GB/s; {found}"
 
