@@ -355,9 +355,13 @@ hub_take_all(PyObject *self, PyObject *Py_UNUSED(ignored))
     HubObject *hub = (HubObject *)self;
     PyObject *all = PyList_New(0);
     FutureObject *f;
+    fc_due due = {0};
     fc_hub_enter(hub);
     hub->closed = hub->dead = true;
     fc_hub_exit(hub);
+    /* What somebody has fetched since this thread has looked last. */
+    (void)fc_hub_end_deferred(fc_state_of_exact(Py_TYPE(self)), hub, &due);
+    fc_due_fire(&due);
     while (all != NULL && (f = fc_hub_take_any(hub)) != NULL) {
         int status = PyList_Append(all, (PyObject *)f);
         fc_hub_count_down(hub);

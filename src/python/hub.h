@@ -148,6 +148,9 @@ int fc_hub_look(FutureObject *f);
  * thread (`thread`: that is who calls; callbacks run).  How many there were. */
 int fc_hub_fetch(fc_state *st, HubObject *hub, bool thread);
 
+/* End what others have left to the pool's thread, which calls this.  How many. */
+int fc_hub_end_deferred(fc_state *st, HubObject *hub, fc_due *due);
+
 /* Wait for `group`, leading where nobody else does.  1 fired, 0 timed out, -1
  * exception. */
 int fc_hub_wait(fc_state *st, HubObject *hub, struct fc_group *group,

@@ -272,9 +272,9 @@ end_in_thread(fc_state *st, fc_arrival *a, fc_due *due)
 static bool
 defer(HubObject *hub, const fc_arrival *a)
 {
-    bool room = true;
     fc_hub_enter(hub);
-    if (hub->deferred_count == hub->deferred_capacity) {
+    bool room = !hub->dead; /* then that thread looks no more */
+    if (room && hub->deferred_count == hub->deferred_capacity) {
         size_t capacity =
             hub->deferred_capacity > 0 ? 2 * hub->deferred_capacity : 64;
         fc_arrival *more =
@@ -347,15 +347,15 @@ end_one(fc_state *st, HubObject *hub, fetched *reply, bool thread,
         if (!thread && defer(hub, &a)) {
             return;
         }
-        /* Also where there is no memory to leave it to somebody else. */
+        /* Also where nobody looks any more, or there is no memory to leave it
+         * to somebody else. */
         end_in_thread(st, &a, due);
     }
     drop_arrival(hub, &a);
 }
 
-/* What others have left to the pool's thread. */
-static int
-end_deferred(fc_state *st, HubObject *hub, fc_due *due)
+int
+fc_hub_end_deferred(fc_state *st, HubObject *hub, fc_due *due)
 {
     fc_hub_enter(hub);
     fc_arrival *all = hub->deferred;
@@ -412,7 +412,7 @@ fc_hub_fetch(fc_state *st, HubObject *hub, bool thread)
     }
     fc_due due = {0};
     if (thread) {
-        total += end_deferred(st, hub, &due);
+        total += fc_hub_end_deferred(st, hub, &due);
     }
     do {
         fetch(hub, b);
