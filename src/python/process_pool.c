@@ -241,6 +241,12 @@ pool_map_batches(PyObject *self, PyObject *args)
     }
     PyObject *it = fc_process_map(st, pool, hub, fn, iterables, timeout);
     Py_DECREF(hub);
+    if (it == NULL && (pool_flags(pool) & BROKEN)
+        && PyErr_ExceptionMatches(PyExc_RuntimeError)) {
+        /* It has broken since it was asked, as with submit(). */
+        PyErr_Clear();
+        return raise_broken(st, pool);
+    }
     return it;
 }
 
