@@ -274,7 +274,7 @@ class _ExecutorManagerThread(threading.Thread):
         return True
 
     def _is_interrupted(self, worker: _Worker) -> bool:
-        worker.process.join(_GRACE)
+        self._await_end(worker.process, _GRACE)
         return bool(worker.process.exitcode == INTERRUPTED)
 
     def _let_others_end(self, ended: set[int]) -> None:
@@ -432,10 +432,24 @@ class _ExecutorManagerThread(threading.Thread):
                 os.kill(process.pid, signal.SIGCONT)
         end = time.monotonic() + _GRACE
         for process in processes:
-            process.join(max(end - time.monotonic(), 0))
+            self._await_end(process, max(end - time.monotonic(), 0))
             if process.is_alive():
                 process.kill()
                 process.join()
+
+    def _await_end(self, process: Any, seconds: float) -> None:
+        """Wait a while for the end of a worker, not for that of its children.
+
+        These hold its sentinel, as do workers that another pool has forked at the
+        same moment.
+        """
+        worker = self._workers.get(process.pid)
+        if worker is None or worker.fd == process.sentinel:
+            process.join(seconds)
+            return
+        poll = select.poll()
+        poll.register(worker.fd, select.POLLIN)
+        poll.poll(seconds * 1000)
 
 
 def _remote(text: str) -> BaseException:
