@@ -1,0 +1,1 @@
+"""Random programs over the public interface, checked against a model."""
