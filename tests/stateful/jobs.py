@@ -2,7 +2,7 @@
 
 Each call notes in a journal that it has begun.  In one process that is a list;
 otherwise the path of a file, to which each process and interpreter adds lines.
-Gates are a `threading.Event` or the path of a named pipe in the same way.
+Gates are the path of a named pipe.
 Imports little, since workers import it.
 """
 
@@ -61,12 +61,8 @@ def note(journal: Any, number: int) -> None:
         os.close(file)
 
 
-def pass_gate(gate: Any) -> None:
+def pass_gate(gate: str) -> None:
     """Wait until the gate is open."""
-    if not isinstance(gate, str):
-        if not gate.wait(GATE_CAP):
-            raise AssertionError("nobody opens the gate")
-        return
     pipe = os.open(gate, os.O_RDONLY | os.O_NONBLOCK)
     try:
         if not select.select([pipe], [], [], GATE_CAP)[0]:

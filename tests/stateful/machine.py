@@ -287,11 +287,18 @@ class PoolMachine(RuleBasedStateMachine):
             return
         interrupted = False
         with handling(signal.SIGINT, signal.default_int_handler):
-            sender = threading.Thread(
-                target=lambda: signal.pthread_kill(main, signal.SIGINT)
-            )
+            # Not in the middle of start(): threading's own locks do not stand that.
+            started = threading.Lock()
+            started.acquire()
+
+            def send() -> None:
+                started.acquire()
+                signal.pthread_kill(main, signal.SIGINT)
+
+            sender = threading.Thread(target=send)
+            sender.start()
             try:
-                sender.start()
+                started.release()
                 if how == "result":
                     with contextlib.suppress(Exception):
                         call.future.result(CAP)

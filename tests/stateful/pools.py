@@ -6,7 +6,6 @@ import functools
 import itertools
 import multiprocessing
 import os
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +14,12 @@ from . import jobs
 _count = itertools.count()
 
 
-class EventGate:
-    """What calls in threads of this process wait at."""
+class Gate:
+    """What calls wait at: a named pipe, which other processes see as well.
 
-    def __init__(self) -> None:
-        self.token = threading.Event()
-
-    def open(self) -> None:
-        """Let all pass from now on."""
-        self.token.set()
-
-    def close(self) -> None:
-        """Nothing is left of it."""
-
-
-class PipeGate:
-    """What calls in other processes and interpreters wait at: a named pipe."""
+    In threads, too: what waits for a `threading.Event` without a GIL is not always
+    woken (gh-117688).
+    """
 
     def __init__(self, directory: Path) -> None:
         self.token = str(directory / f"gate-{next(_count)}")
@@ -84,10 +73,9 @@ class Pool:
         if initializer != "none":
             options["initializer"] = jobs.ready
             options["initargs"] = (initializer == "fails",)
-        self.gate: EventGate | PipeGate = EventGate()
+        self.gate = Gate(self.directory)
         self.journal: Any = []
         if not self.shares_memory:
-            self.gate = PipeGate(self.directory)
             self.journal = str(self.directory / f"journal-{next(_count)}")
             Path(self.journal).touch()
         if kind == "interpreters":
