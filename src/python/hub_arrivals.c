@@ -7,6 +7,7 @@
 #include "python/hub.h"
 #include "python/region.h"
 #include "python/sealed.h"
+#include "python/signals.h"
 #include "python/task.h"
 #include "python/waiter.h"
 
@@ -487,6 +488,8 @@ static int
 lead(fc_state *st, HubObject *hub, struct fc_group *group,
      const fc_watch *watch, int64_t deadline)
 {
+    fc_slices slices;
+    fc_slices_begin(st, &slices);
     for (;;) {
         (void)fc_hub_fetch(st, hub, false);
         if (atomic_load_explicit(&hub->waiting, memory_order_relaxed) > 0
@@ -504,10 +507,10 @@ lead(fc_state *st, HubObject *hub, struct fc_group *group,
             memory_order_relaxed);
         PyThreadState *ts = PyEval_SaveThread();
         enum fc_park_result woken = fc_hub_sleep(
-            hub->hub, group, watch != NULL ? watch->word : NULL, deadline,
-            cpu);
+            hub->hub, group, watch != NULL ? watch->word : NULL,
+            fc_slices_until(&slices, deadline), cpu);
         PyEval_RestoreThread(ts);
-        if (woken == FC_PARK_INTERRUPTED) {
+        if (woken == FC_PARK_INTERRUPTED || fc_slices_is_over(&slices)) {
             int handled = handle_signals(hub);
             if (handled != 0) {
                 return handled < 0 ? -1 : 2;

@@ -88,6 +88,11 @@ typedef struct fc_state {
     /* The interpreter is exiting: idle workers leave. */
     _Atomic(bool) exiting;
 
+    /* The thread that runs signal handlers, and the fork generation in which it
+     * was looked up (0: never); see signals.h. */
+    _Atomic(unsigned long) main_thread;
+    _Atomic(uint32_t) main_generation;
+
     /* Hints that only ever cost or save time; see gil.h. */
     _Atomic(int) submitter_cpu;
     _Atomic(int) worker_cpu;

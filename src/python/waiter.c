@@ -2,6 +2,7 @@
 #include "python/waiter.h"
 #include "python/gil.h"
 #include "python/hub.h"
+#include "python/signals.h"
 
 #include "port/port.h"
 
@@ -219,23 +220,25 @@ fc_end_check(fc_state *st, const fc_end *end, int64_t *deadline)
 int
 fc_group_sleep(fc_state *st, struct fc_group *group, int64_t deadline)
 {
+    fc_slices slices;
+    fc_slices_begin(st, &slices);
     for (;;) {
         int cpu = atomic_load_explicit(&st->worker_cpu, memory_order_relaxed);
+        int64_t until = fc_slices_until(&slices, deadline);
         PyThreadState *ts = fc_gil_release(st);
-        enum fc_group_result woken = fc_group_wait(group, deadline, cpu);
+        enum fc_group_result woken = fc_group_wait(group, until, cpu);
         PyEval_RestoreThread(ts);
-        switch (woken) {
-        case FC_GROUP_FIRED:
+        if (woken == FC_GROUP_FIRED) {
             /* A signal that came at the same time is seen before what the
              * caller makes of this: Ctrl-C before an exception of a task. */
             return PyErr_CheckSignals() < 0 ? -1 : 1;
-        case FC_GROUP_TIMED_OUT:
+        }
+        if (woken == FC_GROUP_TIMED_OUT && until == deadline) {
             return 0;
-        case FC_GROUP_INTERRUPTED:
-            if (PyErr_CheckSignals() < 0) {
-                return -1;
-            }
-            break;
+        }
+        if ((woken == FC_GROUP_INTERRUPTED || fc_slices_is_over(&slices))
+            && PyErr_CheckSignals() < 0) {
+            return -1;
         }
     }
 }

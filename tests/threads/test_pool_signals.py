@@ -105,6 +105,73 @@ print(count, blocked.result(20))
     assert outcome.check().lines == ["20 held"]
 
 
+@pytest.mark.fault("Ctrl-C just before a wait sleeps is noticed when the wait is over")
+@pytest.mark.parametrize(
+    "pool",
+    [
+        "futures.ThreadPoolExecutor(1)",
+        "futures.ProcessPoolExecutor(1, multiprocessing.get_context('fork'))",
+    ],
+    ids=["threads", "processes"],
+)
+@pytest.mark.parametrize(
+    "call",
+    [
+        "blocked.result(10)",
+        "futures.wait([blocked], 10)",
+        "next(futures.as_completed([blocked], 10))",
+        "next(pool.map(abs, [-1], timeout=10))",
+    ],
+    ids=["result", "wait", "as_completed", "map"],
+)
+def test_ctrl_c_in_the_first_moments_of_a_wait(futures, script, pool, call, rng):
+    """Also while the waiter spins, and when it is just about to sleep."""
+    outcome = script(
+        f"""
+import multiprocessing, os, random, signal, threading, time
+
+def shoot(started, pause):
+    started.acquire()
+    end = time.perf_counter() + pause
+    while time.perf_counter() < end:
+        pass
+    signal.pthread_kill(main, signal.SIGINT)
+
+main = threading.main_thread().ident
+rng = random.Random({rng.random()})
+reader, writer = os.pipe()
+pool = {pool}
+blocked = pool.submit(os.read, reader, 1)
+while not blocked.running():
+    time.sleep(0.001)
+late = 0
+for _ in range(100):
+    started = threading.Lock()
+    started.acquire()
+    shooter = threading.Thread(target=shoot, args=(started, rng.uniform(0, 80e-6)))
+    shooter.start()
+    try:
+        started.release()
+        try:
+            {call}
+        except futures.TimeoutError:
+            pass
+        late += 1
+        time.sleep(10)
+    except KeyboardInterrupt:
+        pass
+    shooter.join()
+    if late:
+        break
+os.write(writer, b"x")
+pool.shutdown()
+print(late, "too late")
+""",
+        cap=60,
+    )
+    assert outcome.check().lines == ["0 too late"]
+
+
 def test_ctrl_c_in_with_waits_for_the_tasks(futures, script):
     """The exception goes through __exit__, which waits for what runs."""
     outcome = script(
