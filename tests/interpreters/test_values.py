@@ -162,6 +162,9 @@ def test_what_changes_there_does_not_change_here(pool):
     assert value == [3, 1, 2]
 
 
+@pytest.mark.keeps(
+    "bytes", reason="malloc() counts what is left of a hole and too small for itself"
+)
 def test_large_values_by_turns(pool):
     for size in 10, 70_000, 3, 5_000_000, 0, 65_536, 65_537, 1:
         assert pool.submit(bytes, size).result() == bytes(size)
