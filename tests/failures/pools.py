@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 
 import jobs
@@ -199,7 +200,9 @@ def end_by_force(scene):
     scene.pool._force_shutdown("kill")
     yield
     for child in active_children():
-        child.join(20)
+        # Also listed are those of the process that this one was forked from.
+        if child._parent_pid == os.getpid():
+            child.join(20)
 
 
 # --- the worker's side --------------------------------------------------------
