@@ -176,16 +176,6 @@ class _WorkerThread(threading.Thread):
         self._started = _Started()
         self._starter: int | None = threading.get_ident()
 
-    def _bootstrap(self) -> None:
-        try:
-            super()._bootstrap()  # type: ignore[misc]
-        finally:
-            # Where memory ran out before it came to its worker: nobody is to wait
-            # for that.
-            worker = getattr(self, "_target", None)
-            if worker is not None:
-                worker.abandon()
-
     def _is_abandoned(self) -> bool:
         worker = getattr(self, "_target", None)  # Gone when it has run.
         return worker is not None and worker.abandoned

@@ -435,32 +435,3 @@ def test_a_thread_in_the_middle_of_its_start_can_be_looked_at(futures, monkeypat
         (thread,) = pool._threads
     assert seen[1:] == [None, None]
     assert thread.ident is not None
-
-
-@pytest.mark.fault("a thread that ends before it comes to its work")
-def test_a_thread_that_ends_before_it_comes_to_its_work(futures, script):
-    """Where memory runs out in threading's own code: nobody waits for it."""
-    outcome = script(
-        """
-        import threading
-
-        bootstrap = threading.Thread._bootstrap_inner
-        has_failed = threading.Event()
-
-        def fail_once(thread):
-            if not has_failed.is_set():
-                has_failed.set()
-                raise MemoryError
-            bootstrap(thread)
-
-        threading.Thread._bootstrap_inner = fail_once
-        pool = futures.ThreadPoolExecutor(1)
-        first = pool.submit(abs, -1)
-        has_failed.wait(20)
-        (thread,) = pool._threads
-        thread.join()
-        print(pool.submit(abs, -2).result(20), first.result(20))
-        pool.shutdown()
-        """
-    )
-    assert outcome.check().lines == ["2 1"]
