@@ -39,7 +39,9 @@ def interval():
 @pytest.mark.parametrize("how", ["result", "wait", "as_completed", "map"])
 def test_a_handler_waits_while_the_main_thread_waits(futures, make, interval, how):
     pool = make(2)
-    pool.submit(abs, 1).result(20)
+    # Both workers are there: multiprocessing's starts are not to be interrupted.
+    while len(pool._processes or ()) < 2:
+        list(pool.map(jobs.nap, [0.05] * 4, timeout=20))
     answers = []
     waiting = True
 
