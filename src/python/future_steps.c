@@ -52,6 +52,17 @@ end_cancel(fc_state *st, FutureObject *f, PyObject *raised)
     return 1;
 }
 
+/* Wake who sleeps under the condition, which the caller has acquired. */
+static void
+notify_all(fc_state *st, PyObject *condition, PyObject **raised)
+{
+    PyObject *done = PyObject_CallMethodNoArgs(condition, st->str_notify_all);
+    if (done == NULL) {
+        fc_exception_keep(raised);
+    }
+    Py_XDECREF(done);
+}
+
 /* cancel() of a queued future in condition mode: one step where the
  * standard class takes two. */
 static int
@@ -76,12 +87,7 @@ cancel_under_condition(fc_state *st, FutureObject *f, PyObject *condition)
     if (state == FC_PENDING) {
         raised = tell_cancelled(st, waiters, f, &due);
         Py_XDECREF(waiters);
-        PyObject *done =
-            PyObject_CallMethodNoArgs(condition, st->str_notify_all);
-        if (done == NULL) {
-            fc_exception_keep(&raised);
-        }
-        Py_XDECREF(done);
+        notify_all(st, condition, &raised);
     }
     fc_condition_release(st, condition, &raised);
     fc_due_fire(&due);
@@ -354,12 +360,7 @@ finish_without_memory(fc_state *st, FutureObject *f, PyObject *result,
     }
     Py_XDECREF(waiters);
     if (condition != NULL && fc_condition_acquire(st, condition)) {
-        PyObject *done =
-            PyObject_CallMethodNoArgs(condition, st->str_notify_all);
-        if (done == NULL) {
-            fc_exception_keep(&raised);
-        }
-        Py_XDECREF(done);
+        notify_all(st, condition, &raised);
         fc_condition_release(st, condition, &raised);
     }
     else if (condition != NULL) {
