@@ -4,8 +4,9 @@
  * sleep itself does not end the sleep: no system call looks at Python's mark
  * and at a futex in one step, and a waiter spins before it sleeps.  Ctrl-C
  * would be answered when the wait is over.  So the main thread sleeps in slices
- * and looks between them.  The first ones are short: what came while it spun
- * is seen in a moment.
+ * and looks between them.  The first one is shorter: what came while it spun is
+ * seen in a moment.  Not much shorter: with one of 1 ms, whose timer is the next
+ * to fire, a call after 1 ms of idling took 22 us in place of 6.5.
  */
 #ifndef FC_SIGNALS_H
 #define FC_SIGNALS_H
@@ -14,7 +15,7 @@
 
 #include "port/port.h"
 
-#define FC_SLICE_FIRST_NS 1000000
+#define FC_SLICE_FIRST_NS 64000000
 #define FC_SLICE_MAX_NS 256000000
 
 typedef struct {
