@@ -11,8 +11,6 @@ from . import jobs
 
 METHODS = multiprocessing.get_all_start_methods()
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-
 
 @pytest.fixture(params=METHODS)
 def make(request, futures):

@@ -17,10 +17,7 @@ from load.growth import STEP, slope
 SCALES = {"churn": 0.001, "process-run": 0.05}
 SCALE = 0.01
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning"),
-]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(autouse=True)

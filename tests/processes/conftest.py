@@ -12,7 +12,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -21,19 +20,7 @@ from support.leftovers import Census
 
 from . import kit
 
-#: Python warns of every fork in a process with threads since 3.12; the tests
-#: have threads of their own beside the pool's.
-_FORK_WARNING = "ignore:.*fork:DeprecationWarning"
-
 _PR_SET_CHILD_SUBREAPER = 36
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Forks beside threads are meant."""
-    here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.filterwarnings(_FORK_WARNING))
 
 
 @pytest.fixture(autouse=True)

@@ -14,17 +14,6 @@ from processes.kit import light_main
 from . import jobs
 from .pools import Pool
 
-#: Python warns of every fork in a process with threads since 3.12.
-_FORK_WARNING = "ignore:.*fork:DeprecationWarning"
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Forks beside threads are meant."""
-    here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.filterwarnings(_FORK_WARNING))
-
 
 @pytest.fixture(scope="session", autouse=True)
 def _nothing_in_the_tree(tmp_path_factory: pytest.TempPathFactory) -> None:
