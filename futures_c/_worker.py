@@ -29,9 +29,10 @@ INTERRUPTED = 128 + _signal.SIGINT
 class Seat:
     """A worker's place in a pool; travels to its process as an argument."""
 
-    def __init__(self, hub: Hub, number: int) -> None:
+    def __init__(self, hub: Hub, number: int, start: int) -> None:
         self._hub = hub
         self.number = number
+        self._start = start
 
     def __reduce__(self) -> tuple[Any, ...]:
         # As the process starts: multiprocessing hands the descriptors over.
@@ -40,20 +41,23 @@ class Seat:
         return _TravelledSeat, (
             DupFd(self._hub.fd),
             self.number,
+            self._start,
             DupFd(self._hub.ring_fd),
         )
 
     def attach(self) -> WorkerEnd:
         """Sit down: in a forked worker, which has the parent's descriptors."""
-        return WorkerEnd(os.dup(self._hub.fd), self.number, self._hub.ring_fd)
+        hub = self._hub
+        return WorkerEnd(os.dup(hub.fd), self.number, self._start, hub.ring_fd)
 
 
 class _TravelledSeat:
     """The same in a process that was not forked from the pool's."""
 
-    def __init__(self, fd: Any, number: int, ring: Any) -> None:
+    def __init__(self, fd: Any, number: int, start: int, ring: Any) -> None:
         self._fd = fd
         self._number = number
+        self._start = start
         self._ring = ring
 
     def attach(self) -> WorkerEnd:
@@ -63,7 +67,7 @@ class _TravelledSeat:
         # os.system() would hand them on.
         os.set_inheritable(fd, False)
         os.set_inheritable(ring, False)
-        return WorkerEnd(fd, self._number, ring)
+        return WorkerEnd(fd, self._number, self._start, ring)
 
 
 class _Interrupts:
@@ -107,6 +111,9 @@ def process_worker(
     end = seat.attach()
     interrupts = _Interrupts(end)
     try:
+        if not end.await_admission():
+            # Its start was interrupted after this process had begun.
+            return
         if initializer is not None:
             try:
                 initializer(*initargs)

@@ -261,29 +261,40 @@ class ProcessPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
     ) -> None:
         """Start one more worker in an empty seat; raise what its start raises."""
         refuse_greenlets()
-        number = hub.open_seat()
         # Of its own: a signal handler that submits may start one meanwhile.
         started: dict[int, Any] = {}
+        place: list[tuple[int, int]] = []
         spawn: Callable[..., None] = _spawn_worker
         replaced = getattr(_standard, "_spawn_worker", None)
         if replaced is not None and replaced is not _standard_spawn_worker:
             spawn = replaced
         try:
+            hub.open_seat(place)
+            ((number, start),) = place
             spawn(
                 self._mp_context,
-                Seat(hub, number),
+                Seat(hub, number, start),
                 None,
                 self._initializer,
                 self._initargs,
                 self._max_tasks_per_child,
                 started,
             )
+            processes.update(started)
+            hub.admit_seat(number)
+            # From here on its end is noticed.
+            seats.update(dict.fromkeys(started, number))
         except BaseException:
-            hub.close_seat(number)
+            # There may be a process all the same: Ctrl-C, or a warning that is an
+            # error, can come just after it was forked.  It ends by itself when it
+            # finds that it is not admitted.
+            for number, _ in place:
+                if hub.withdraw_seat(number):
+                    for pid in started:
+                        processes.pop(pid, None)
+                else:
+                    seats.update(dict.fromkeys(started, number))
             raise
-        for pid in started:
-            seats[pid] = number
-        processes.update(started)
         if self._started:
             hub.ring()
         if (
@@ -344,13 +355,16 @@ class ProcessPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
         # another thread: then it ends the pool at once.
         refuse_greenlets()
         thread = _ExecutorManagerThread(self, hub, processes)
+        interruption = None
         if not self._safe_to_dynamically_spawn_children:
             try:
                 self._launch_processes()
-            except BaseException:
+            except BaseException as error:
                 # With those there are the pool works.
                 if not processes:
                     raise
+                if not isinstance(error, Exception):
+                    interruption = error
         try:
             thread.start()
         except BaseException:
@@ -364,6 +378,11 @@ class ProcessPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
         _threads_wakeups[thread] = thread.thread_wakeup
         if self._hub is hub:
             self._executor_manager_thread = thread
+        if interruption is not None:
+            try:
+                raise interruption
+            finally:
+                del interruption
 
     def _abandon_processes(self, hub: Hub, processes: dict[int, Any]) -> None:
         """End the workers that were started for a thread that cannot start."""

@@ -117,6 +117,22 @@ fc_hub_close_seat(struct fc_hub *hub, uint32_t seat)
     fc_requester_close(&hub->requester, seat);
 }
 
+void
+fc_hub_admit_seat(struct fc_hub *hub, uint32_t seat)
+{
+    fc_requester_admit(&hub->requester, seat);
+}
+
+bool
+fc_hub_withdraw_seat(struct fc_hub *hub, uint32_t seat)
+{
+    bool known = hub->requester.workers[seat].admitted;
+    if (!known) {
+        fc_hub_close_seat(hub, seat);
+    }
+    return !known;
+}
+
 uint32_t
 fc_hub_starting(struct fc_hub *hub)
 {

@@ -67,7 +67,12 @@ void fc_hub_unref(struct fc_hub *hub);
 /* Open an empty seat: its number, or -1 with *error (EAGAIN: none is
  * empty). */
 int fc_hub_open_seat(struct fc_hub *hub, int *error);
+void fc_hub_admit_seat(struct fc_hub *hub, uint32_t seat);
 void fc_hub_close_seat(struct fc_hub *hub, uint32_t seat);
+
+/* Nobody knows of a worker here, should there be one: close the seat, unless its
+ * worker has been admitted.  Whether it was closed. */
+bool fc_hub_withdraw_seat(struct fc_hub *hub, uint32_t seat);
 
 /* Whether there are more requests than workers for them: those that wait, and
  * `others` that wait elsewhere or are going to be sent. */

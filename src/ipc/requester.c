@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ipc/admission.h"
 #include "ipc/idle.h"
 #include "ipc/once.h"
 
@@ -110,8 +111,20 @@ fc_requester_open(struct fc_requester *r, uint32_t seat)
     w->asked = FC_ASKED_NOTHING;
     w->losing = false;
     w->open = true;
+    w->admitted = false;
     r->open++;
+    r->starts = r->starts % INT32_MAX + 1;
+    w->start = r->starts;
+    fc_admission_offer(&r->segment, seat, w->start);
     return 0;
+}
+
+void
+fc_requester_admit(struct fc_requester *r, uint32_t seat)
+{
+    struct fc_correspondent *w = &r->workers[seat];
+    w->admitted = true;
+    fc_admission_admit(&r->segment, seat, w->start);
 }
 
 void
@@ -119,6 +132,7 @@ fc_requester_close(struct fc_requester *r, uint32_t seat)
 {
     struct fc_correspondent *w = &r->workers[seat];
     fc_message_clear(&w->message);
+    fc_admission_close(&r->segment, seat);
     /* Relaxed: this side alone looks at an empty seat. */
     atomic_store_explicit(&r->segment.seats[seat].state, FC_SEAT_EMPTY,
                           memory_order_relaxed);

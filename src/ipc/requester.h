@@ -43,6 +43,8 @@ struct fc_correspondent {
     /* There was no memory for a reply: its other pieces are passed over. */
     bool losing;
     bool open;
+    bool admitted;  /* open, and its worker may sit down */
+    uint32_t start; /* number of the last start of a worker here */
 };
 
 #define FC_ASKED_NOTHING UINT32_MAX
@@ -59,6 +61,7 @@ struct fc_requester {
     unsigned gifts;  /* how many may still be made; see requester.c */
     uint64_t load;   /* bytes of long messages under way */
     uint32_t open;   /* seats with a worker */
+    uint32_t starts; /* of workers, so far: a number each */
 };
 
 /* A reply, or what is to be known instead of one. */
@@ -101,8 +104,11 @@ fc_requester_define(struct fc_requester *r, const void *bytes, uint32_t size)
     return fc_functions_add(&r->functions, &r->arena, bytes, size);
 }
 
-/* Before a worker starts in a seat where none is, and after it has gone. */
+/* Before a worker starts in a seat where none is, and after it has gone.
+ * Between them, if it waits for that (admission.h): it was started, and may sit
+ * down. */
 int fc_requester_open(struct fc_requester *r, uint32_t seat);
+void fc_requester_admit(struct fc_requester *r, uint32_t seat);
 void fc_requester_close(struct fc_requester *r, uint32_t seat);
 
 /* Send a request: its parts are copied.  0 and the slot in *index; EAGAIN:

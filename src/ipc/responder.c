@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/spin.h"
+#include "ipc/admission.h"
 #include "ipc/arena.h"
 #include "ipc/idle.h"
 #include "ipc/once.h"
@@ -94,6 +95,21 @@ fc_responder_attach(struct fc_responder *w, int fd, uint32_t seat, int ring,
     fc_producer_init(&w->replies, &w->segment, seat, FC_TO_PARENT);
     fc_consumer_init(&w->pieces, &w->segment, seat, FC_TO_WORKER);
     return 0;
+}
+
+int
+fc_responder_await_admission(struct fc_responder *w, uint32_t start)
+{
+    for (;;) {
+        int error = fc_admission_await(&w->segment, w->seat, start,
+                                       next_look());
+        if (error != ETIMEDOUT) {
+            return error;
+        }
+        if (fc_responder_orphaned(w)) {
+            return ESRCH;
+        }
+    }
 }
 
 void

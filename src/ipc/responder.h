@@ -54,6 +54,11 @@ struct fc_job {
 int fc_responder_attach(struct fc_responder *w, int fd, uint32_t seat,
                         int ring, uint64_t keep);
 
+/* Wait until whoever has started this worker says that it may sit down; `start`
+ * is the number of that start.  0; ECANCELED: it may not; ESRCH: the parent is
+ * gone; EINTR. */
+int fc_responder_await_admission(struct fc_responder *w, uint32_t start);
+
 /* Give back the memory of what nobody else will, and let go. */
 void fc_responder_detach(struct fc_responder *w);
 

@@ -124,6 +124,7 @@ struct fc_seat {
     _Alignas(FC_LINE) _Atomic(uint32_t) signal; /* idle.c: parked on */
     _Atomic(uint32_t) state;  /* enum fc_seat_state */
     _Atomic(uint32_t) served; /* it has taken a request */
+    _Atomic(uint32_t) start;  /* admission.c: whose seat it is */
     _Atomic(uint64_t) batch;  /* batches.c: one that others may join */
     _Atomic(uint64_t) window; /* blocks.c: bytes of its window in use */
 };

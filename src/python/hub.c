@@ -165,19 +165,35 @@ hub_tp_dealloc(PyObject *self)
 
 /* --- workers ------------------------------------------------------------------ */
 
+/* Open a seat, and put into the list its number and that of the start of its
+ * worker: what was returned would be lost to a KeyboardInterrupt. */
 static PyObject *
-hub_open_seat(PyObject *self, PyObject *Py_UNUSED(ignored))
+hub_open_seat(PyObject *self, PyObject *place)
 {
     HubObject *hub = (HubObject *)self;
+    if (!PyList_CheckExact(place)) {
+        PyErr_SetString(PyExc_TypeError, "place must be a list");
+        return NULL;
+    }
     int error = 0;
     fc_hub_enter(hub);
     int seat = fc_hub_open_seat(hub->hub, &error);
+    uint32_t start = seat < 0 ? 0 : hub->hub->requester.workers[seat].start;
     fc_hub_exit(hub);
     if (seat < 0) {
         errno = error;
         return PyErr_SetFromErrno(PyExc_OSError);
     }
-    return PyLong_FromLong(seat);
+    PyObject *numbers = Py_BuildValue("(iI)", seat, start);
+    if (numbers == NULL || PyList_Append(place, numbers) < 0) {
+        fc_hub_enter(hub);
+        fc_hub_close_seat(hub->hub, (uint32_t)seat);
+        fc_hub_exit(hub);
+        Py_XDECREF(numbers);
+        return NULL;
+    }
+    Py_DECREF(numbers);
+    Py_RETURN_NONE;
 }
 
 /* The number of a seat, or -1 with an exception. */
@@ -208,6 +224,34 @@ hub_close_seat(PyObject *self, PyObject *arg)
     fc_hub_close_seat(hub->hub, (uint32_t)seat);
     fc_hub_exit(hub);
     Py_RETURN_NONE;
+}
+
+static PyObject *
+hub_admit_seat(PyObject *self, PyObject *arg)
+{
+    HubObject *hub = (HubObject *)self;
+    int64_t seat = seat_from(hub, arg);
+    if (seat < 0) {
+        return NULL;
+    }
+    fc_hub_enter(hub);
+    fc_hub_admit_seat(hub->hub, (uint32_t)seat);
+    fc_hub_exit(hub);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+hub_withdraw_seat(PyObject *self, PyObject *arg)
+{
+    HubObject *hub = (HubObject *)self;
+    int64_t seat = seat_from(hub, arg);
+    if (seat < 0) {
+        return NULL;
+    }
+    fc_hub_enter(hub);
+    bool closed = fc_hub_withdraw_seat(hub->hub, (uint32_t)seat);
+    fc_hub_exit(hub);
+    return PyBool_FromLong(closed);
 }
 
 /* Whether the worker of a seat has left as it should: it has said so, and owes
@@ -512,7 +556,9 @@ static PyGetSetDef hub_getset[] = {
 };
 
 static PyMethodDef hub_methods[] = {
-    {"open_seat", hub_open_seat, METH_NOARGS, NULL},
+    {"open_seat", hub_open_seat, METH_O, NULL},
+    {"admit_seat", hub_admit_seat, METH_O, NULL},
+    {"withdraw_seat", hub_withdraw_seat, METH_O, NULL},
     {"close_seat", hub_close_seat, METH_O, NULL},
     {"has_left", hub_has_left, METH_O, NULL},
     {"wants_worker", hub_wants_worker, METH_NOARGS, NULL},

@@ -22,6 +22,7 @@ typedef struct {
     struct fc_returns returns; /* blocks that tasks have let go of */
     PyObject **functions;      /* by number; NULL: not met yet */
     uint32_t generation;       /* fc_fork_generation() of the worker */
+    uint32_t start;            /* see ipc/admission.h */
     bool attached;
     _Atomic(bool) interrupted;
 } WorkerEndObject;
@@ -37,11 +38,11 @@ has_forked(const WorkerEndObject *end)
 static PyObject *
 end_tp_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"fd", "seat", "ring_fd", NULL};
+    static char *names[] = {"fd", "seat", "start", "ring_fd", NULL};
     int fd, ring;
-    unsigned int seat;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "iIi", names, &fd, &seat,
-                                     &ring)) {
+    unsigned int seat, start;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "iIIi", names, &fd, &seat,
+                                     &start, &ring)) {
         return NULL;
     }
     WorkerEndObject *end = (WorkerEndObject *)type->tp_alloc(type, 0);
@@ -50,6 +51,7 @@ end_tp_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     }
     fc_returns_init(&end->returns);
     end->generation = fc_fork_generation();
+    end->start = start;
     atomic_init(&end->interrupted, false);
     end->functions =
         PyMem_Calloc(FC_FUNCTIONS_MAX + 1, sizeof(PyObject *));
@@ -516,6 +518,23 @@ raise_errno(int error)
     return PyErr_SetFromErrno(PyExc_OSError);
 }
 
+/* await_admission(): whether this worker may sit down; False: nobody knows of it. */
+static PyObject *
+end_await_admission(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    WorkerEndObject *end = (WorkerEndObject *)self;
+    int error;
+    do {
+        PyThreadState *ts = PyEval_SaveThread();
+        error = fc_responder_await_admission(&end->responder, end->start);
+        PyEval_RestoreThread(ts);
+        if (PyErr_CheckSignals() < 0) {
+            return NULL;
+        }
+    } while (error == EINTR);
+    return PyBool_FromLong(error == 0);
+}
+
 /* serve(tasks): answer requests until the pool closes, its process is gone or
  * so many have been answered (0: no limit). */
 static PyObject *
@@ -613,13 +632,14 @@ end_interrupt(PyObject *self, PyObject *Py_UNUSED(ignored))
 /* --- the type ------------------------------------------------------------------------------ */
 
 static PyMethodDef end_methods[] = {
+    {"await_admission", end_await_admission, METH_NOARGS, NULL},
     {"serve", end_serve, METH_O, NULL},
     {"interrupt", end_interrupt, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 
 PyDoc_STRVAR(end_doc,
-"WorkerEnd(fd, seat, ring_fd)\n--\n\n"
+"WorkerEnd(fd, seat, start, ring_fd)\n--\n\n"
 "A worker's end of a process pool: segment, seat and bell.");
 
 static PyType_Slot end_slots[] = {

@@ -17,6 +17,7 @@ void test_noise(void);
 void test_fail(void);
 void test_hub(void);
 void test_functions(void);
+void test_admission(void);
 void test_pinned(void);
 void test_bell(void);
 void test_stress_hub(void);
@@ -33,6 +34,7 @@ void (*const check_tests[])(void) = {
     test_arena,
     test_blocks,
     test_functions,
+    test_admission,
     test_ends,
     test_pinned,
     test_bell,

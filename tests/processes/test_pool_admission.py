@@ -1,0 +1,191 @@
+"""A start that is interrupted: there is a process, and nobody knows of it.
+
+Ctrl-C, or a warning that is an error, may come just after a worker was forked.  Its
+seat is given to another one, and it ends by itself.
+"""
+
+import multiprocessing
+import sys
+
+import pytest
+from support.waiting import until
+
+import futures_c
+from futures_c.process import _spawn_worker
+
+from . import jobs
+from .kit import gone, usable
+
+
+class Interrupt:
+    """Starts of processes that are interrupted: by number, the next one being 0."""
+
+    def __init__(self):
+        self.at = set()
+        self.processes = []
+        self._count = 0
+
+    def begun(self, process):
+        """Be called when the start of a process has ended."""
+        self._count += 1
+        if self._count - 1 in self.at:
+            self.processes.append(process)
+            raise KeyboardInterrupt
+
+    def next(self, *numbers):
+        """Interrupt these of the starts to come."""
+        self.at = {self._count + number for number in numbers}
+
+    def await_end(self):
+        """Wait for those whose start was interrupted; they end as if all were well."""
+        assert self.processes
+        while self.processes:
+            process = self.processes.pop()
+            process.join(30)
+            assert process.exitcode == 0
+            process.close()
+
+
+@pytest.fixture
+def interrupt(monkeypatch, context):
+    interrupt = Interrupt()
+    start = context.Process.start
+
+    def interrupted(self):
+        start(self)
+        interrupt.begun(self)
+
+    monkeypatch.setattr(context.Process, "start", interrupted)
+    return interrupt
+
+
+@pytest.fixture
+def pool(context):
+    with futures_c.ProcessPoolExecutor(3, context) as pool:
+        yield pool
+
+
+def test_the_first_start(context, interrupt):
+    interrupt.next(0, 1)
+    with futures_c.ProcessPoolExecutor(1, context) as pool:
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                pool.submit(abs, -1)
+        usable(pool)
+        interrupt.await_end()
+        # The one worker, whoever else there was, has done it all.
+        pids = {pool.submit(jobs.pid).result(30) for _ in range(5)}
+        assert pids == set(pool._processes)
+        assert len(pids) == 1
+
+
+def test_another_start(pool, interrupt):
+    """The calls that are there are answered by the workers that are there."""
+    interrupt.next(1)
+    futures = []
+    with pytest.raises(KeyboardInterrupt):
+        for _ in range(3):
+            futures.append(pool.submit(jobs.nap, 0.2, 5))
+    usable(pool)
+    interrupt.await_end()
+    assert [future.result(30) for future in futures] == [5] * len(futures)
+    assert 1 <= len(pool._processes) <= 3
+    assert list(pool.map(abs, range(-50, 0))) == list(range(50, 0, -1))
+
+
+def test_an_initializer_does_not_run(context, interrupt, tmp_path):
+    path = tmp_path / "here"
+    with futures_c.ProcessPoolExecutor(
+        1, context, initializer=jobs.leave_a_mark, initargs=(str(path), 0)
+    ) as pool:
+        interrupt.next(0)
+        with pytest.raises(KeyboardInterrupt):
+            pool.submit(abs, -1)
+        interrupt.await_end()
+        assert not path.exists()
+        usable(pool)
+    assert path.exists()
+
+
+# --- at every line ---
+
+
+class _Interruption:
+    """Raise KeyboardInterrupt before line number *at* that is run of a start."""
+
+    CODES = frozenset(
+        {
+            futures_c.ProcessPoolExecutor._start_worker.__code__,
+            _spawn_worker.__code__,
+        }
+    )
+
+    def __init__(self, at):
+        self._left = at
+        self.came = False
+
+    def __enter__(self):
+        sys.settrace(self._trace)
+        return self
+
+    def __exit__(self, *_):
+        sys.settrace(None)
+
+    def _trace(self, frame, event, arg):
+        if frame.f_code not in self.CODES or self.came:
+            return None
+        if event == "line":
+            if self._left == 0:
+                self.came = True
+                raise KeyboardInterrupt
+            self._left -= 1
+        return self._trace
+
+
+@pytest.mark.skipif(sys.gettrace() is not None, reason="somebody traces already")
+def test_at_every_line():
+    """Wherever Ctrl-C comes, the next call is answered and no more is left."""
+    context = multiprocessing.get_context("fork")
+    at = 0
+    while True:
+        with futures_c.ProcessPoolExecutor(1, context) as pool:
+            with _Interruption(at) as interruption:
+                try:
+                    pool.submit(abs, -1)
+                except KeyboardInterrupt:
+                    assert interruption.came
+            usable(pool)
+            assert len(pool._processes) == 1
+            (pid,) = pool._processes
+            assert pool._seats.keys() == {pid}
+            assert pool.submit(jobs.pid).result(30) == pid
+        until(lambda: not multiprocessing.active_children(), 30)
+        assert gone(pid)
+        if not interruption.came:
+            break
+        at += 1
+    assert at > 20
+
+
+@pytest.mark.skipif(sys.version_info < (3, 15), reason="os.fork() does not raise")
+def test_a_warning_that_is_an_error(script):
+    """Since 3.15 os.fork() raises what its warning has become, and forks."""
+    outcome = script(
+        """
+import multiprocessing, os, threading, time, warnings
+import futures_c
+threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+pool = futures_c.ProcessPoolExecutor(1, multiprocessing.get_context("fork"))
+with warnings.catch_warnings():
+    warnings.simplefilter("error")
+    for _ in range(3):
+        try:
+            pool.submit(abs, -1)
+        except DeprecationWarning as error:
+            print("multi-threaded" in str(error))
+warnings.simplefilter("ignore")
+print([pool.submit(abs, -i).result(20) for i in range(3)], len(pool._processes))
+pool.shutdown()
+"""
+    )
+    assert outcome.check().lines == ["True"] * 3 + ["[0, 1, 2] 1"]
