@@ -396,8 +396,11 @@ class ProcessMachine(PoolMachine):
 
     def options(self) -> st.SearchStrategy[dict[str, Any]]:
         def for_method(method: str) -> st.SearchStrategy[dict[str, Any]]:
-            # With "fork" it is not allowed.
-            most = st.none() if method == "fork" else st.sampled_from([None, 1, 3])
+            # With "fork" it is not allowed; with the standard module calls may stay
+            # pending for ever (gh-115634, gh-152967).
+            most = st.sampled_from([None, 1, 3])
+            if method == "fork" or not self.ours:
+                most = st.none()
             return st.fixed_dictionaries(
                 {
                     "workers": st.sampled_from([1, 1, 2, 3]),
