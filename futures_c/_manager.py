@@ -55,6 +55,10 @@ _threads_wakeups: weakref.WeakKeyDictionary[threading.Thread, _ThreadWakeup] = (
     weakref.WeakKeyDictionary()
 )
 
+# Pools with workers and no such thread: one that is being started, or whose start
+# Ctrl-C has interrupted.
+_unmanaged: weakref.WeakSet[Any] = weakref.WeakSet()
+
 
 class _Exit:
     """What is known of the interpreter's exit."""
@@ -82,6 +86,8 @@ def _python_exit() -> None:
     items = list(_threads_wakeups.items())
     for _, wakeup in items:
         wakeup.wakeup()
+    for executor in list(_unmanaged):
+        executor._dismiss_unmanaged()
     for thread, _ in items:
         thread.join()
 
@@ -104,6 +110,7 @@ def _see_to_exit() -> None:
 threading._register_atexit(_python_exit)  # type: ignore[attr-defined]
 
 os.register_at_fork(after_in_child=_threads_wakeups.clear)
+os.register_at_fork(after_in_child=_unmanaged.clear)
 
 
 # --- the pool's thread ------------------------------------------------------------
@@ -198,11 +205,22 @@ class _ExecutorManagerThread(threading.Thread):
         self._poll.register(hub.bell_fd, select.POLLIN)
         self._workers: dict[int, _Worker] = {}
         self._dismissed = False
+        # Taken by whoever comes first: by run(), or by abandon().
+        self._decided = threading.Lock()
+
+    def abandon(self) -> bool:
+        """Have it manage nothing, now or later.  False: it does so already.
+
+        Where start() raises, only this tells whether there is a thread.
+        """
+        return self._decided.acquire(blocking=False)
 
     # --- its loop ---
 
     def run(self) -> None:
         """Manage the pool until its end."""
+        if not self._decided.acquire(blocking=False):
+            return
         try:
             self._run()
         except BaseException as error:

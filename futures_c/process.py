@@ -47,6 +47,7 @@ from futures_c._manager import (
     _see_to_exit,
     _threads_wakeups,
     _ThreadWakeup,
+    _unmanaged,
 )
 from futures_c._native import Hub
 from futures_c._others import refuse_greenlets
@@ -268,6 +269,8 @@ class ProcessPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
         replaced = getattr(_standard, "_spawn_worker", None)
         if replaced is not None and replaced is not _standard_spawn_worker:
             spawn = replaced
+        if not self._started:
+            _unmanaged.add(self)
         try:
             hub.open_seat(place)
             ((number, start),) = place
@@ -282,8 +285,7 @@ class ProcessPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
             )
             processes.update(started)
             hub.admit_seat(number)
-            # From here on its end is noticed.
-            seats.update(dict.fromkeys(started, number))
+            self._watch(hub, started, number, seats)
         except BaseException:
             # There may be a process all the same: Ctrl-C, or a warning that is an
             # error, can come just after it was forked.  It ends by itself when it
@@ -293,8 +295,14 @@ class ProcessPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
                     for pid in started:
                         processes.pop(pid, None)
                 else:
-                    seats.update(dict.fromkeys(started, number))
+                    self._watch(hub, started, number, seats)
             raise
+
+    def _watch(
+        self, hub: Hub, started: dict[int, Any], number: int, seats: dict[int, int]
+    ) -> None:
+        """Have the end of a new worker noticed.  Twice does no harm."""
+        seats.update(dict.fromkeys(started, number))
         if self._started:
             hub.ring()
         if (
@@ -343,8 +351,8 @@ class ProcessPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
             if self._started or self._starting or hub is None or processes is None:
                 # Also in a signal handler in the middle of this.
                 return
-            self._starting = True
             try:
+                self._starting = True
                 self._start_managing(hub, processes)
             finally:
                 self._starting = False
@@ -355,34 +363,55 @@ class ProcessPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
         # another thread: then it ends the pool at once.
         refuse_greenlets()
         thread = _ExecutorManagerThread(self, hub, processes)
-        interruption = None
-        if not self._safe_to_dynamically_spawn_children:
-            try:
-                self._launch_processes()
-            except BaseException as error:
-                # With those there are the pool works.
-                if not processes:
-                    raise
-                if not isinstance(error, Exception):
-                    interruption = error
         try:
+            if not self._safe_to_dynamically_spawn_children:
+                self._launch_some(processes)
             thread.start()
+            self._enlist(thread, hub)
         except BaseException:
-            # Nobody would ever dismiss these.
-            self._abandon_processes(hub, processes)
+            # Ctrl-C can come anywhere in this, and when the thread is there.
+            if not thread.abandon():
+                self._enlist(thread, hub)
+            elif processes and hub.unfinished:
+                # A signal handler has submitted meanwhile.
+                thread = _ExecutorManagerThread(self, hub, processes)
+                thread.start()
+                self._enlist(thread, hub)
+            else:
+                # Nobody would ever dismiss these.
+                self._abandon_processes(hub, processes)
             raise
-        self._started = True
-        # Who has submitted in a signal handler may have started a worker since.
-        hub.ring()
+
+    def _launch_some(self, processes: dict[int, Any]) -> None:
+        """Start all workers, or as many as the system lets there be."""
+        try:
+            self._launch_processes()
+        except Exception:
+            # With those there are the pool works.
+            if not processes:
+                raise
+
+    def _enlist(self, thread: _ExecutorManagerThread, hub: Hub) -> None:
+        """Have the exit, and shutdown(), know of the pool's thread."""
         _see_to_exit()
         _threads_wakeups[thread] = thread.thread_wakeup
         if self._hub is hub:
             self._executor_manager_thread = thread
-        if interruption is not None:
+        self._started = True
+        _unmanaged.discard(self)
+        # Who has submitted in a signal handler may have started a worker since.
+        hub.ring()
+
+    def _dismiss_unmanaged(self) -> None:
+        """Let workers leave whose pool has no thread, since Ctrl-C came before."""
+        hub = self._hub
+        # Whoever holds the lock is starting that thread.
+        if hub is not None and self._start_lock.acquire(blocking=False):
             try:
-                raise interruption
+                if not (self._started or self._starting or hub.unfinished):
+                    hub.dismiss()
             finally:
-                del interruption
+                self._start_lock.release()
 
     def _abandon_processes(self, hub: Hub, processes: dict[int, Any]) -> None:
         """End the workers that were started for a thread that cannot start."""
@@ -505,7 +534,9 @@ class ProcessPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
         thread = self._executor_manager_thread
         if hub is not None and not hub.inherited:
             hub.close()
-            if thread is not None and wait:
+            if thread is None:
+                self._dismiss_unmanaged()
+            elif wait:
                 thread.join()
         self._executor_manager_thread = None
         self._call_queue = None

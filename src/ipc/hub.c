@@ -81,7 +81,11 @@ fc_hub_unref(struct fc_hub *hub)
         struct fc_segment *s = &hub->requester.segment;
         fc_returns_collect(&hub->returns, &hub->requester.blocks);
         fc_blocks_destroy(&hub->requester.blocks, true);
-        fc_memory_discard(s->fd, 0, s->layout.size);
+        /* Should a worker be left that nobody knows of, it leaves; so what says
+         * that the pool closes is kept. */
+        fc_idle_close(s);
+        fc_memory_discard(s->fd, s->layout.seats,
+                          s->layout.size - s->layout.seats);
     }
     fc_requester_destroy(&hub->requester);
     fc_bell_close(&hub->bell);

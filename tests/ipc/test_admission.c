@@ -138,6 +138,42 @@ stress_comers(void)
     fc_hub_unref(hub);
 }
 
+/* --- a pool that is gone */
+
+static void
+one_that_nobody_knows_of_leaves_with_the_pool(void)
+{
+    struct fc_responder w;
+    open_hub();
+    fc_hub_admit_seat(hub, SEAT);
+    CHECK(fc_responder_attach(&w, dup(hub->requester.segment.fd), SEAT,
+                              hub->bell.ring, 1 << 20)
+          == 0);
+    CHECK(fc_responder_await_admission(&w, start()) == 0);
+    fc_responder_ready(&w);
+    fc_hub_unref(hub);
+    CHECK(fc_responder_idle(&w) == ESHUTDOWN);
+    fc_responder_detach(&w);
+}
+
+static void
+one_that_comes_after_the_pool_leaves(void)
+{
+    struct fc_responder w;
+    open_hub();
+    uint32_t number = start();
+    fc_hub_admit_seat(hub, SEAT);
+    int fd = dup(hub->requester.segment.fd);
+    fc_hub_unref(hub);
+    CHECK(fc_responder_attach(&w, fd, SEAT, -1, 1 << 20) == 0);
+    /* The portable half keeps the memory as it is: then it may sit down, and
+     * finds that the pool closes. */
+    int error = fc_responder_await_admission(&w, number);
+    CHECK(error == ECANCELED
+          || (error == 0 && fc_responder_idle(&w) == ESHUTDOWN));
+    fc_responder_detach(&w);
+}
+
 void
 test_admission(void)
 {
@@ -145,4 +181,6 @@ test_admission(void)
     RUN(one_that_is_admitted_sits_down);
     RUN(one_that_nobody_knows_of_does_not);
     RUN(stress_comers);
+    RUN(one_that_nobody_knows_of_leaves_with_the_pool);
+    RUN(one_that_comes_after_the_pool_leaves);
 }

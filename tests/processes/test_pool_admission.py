@@ -6,15 +6,17 @@ seat is given to another one, and it ends by itself.
 
 import multiprocessing
 import sys
+import threading
 
 import pytest
 from support.waiting import until
 
 import futures_c
+from futures_c._manager import _ExecutorManagerThread
 from futures_c.process import _spawn_worker
 
 from . import jobs
-from .kit import gone, usable
+from .kit import QUIET, gone, usable
 
 
 class Interrupt:
@@ -115,8 +117,16 @@ class _Interruption:
 
     CODES = frozenset(
         {
+            futures_c.ProcessPoolExecutor._adjust_process_count.__code__,
+            futures_c.ProcessPoolExecutor._start_managing.__code__,
+            futures_c.ProcessPoolExecutor._launch_some.__code__,
+            futures_c.ProcessPoolExecutor._launch_processes.__code__,
             futures_c.ProcessPoolExecutor._start_worker.__code__,
+            futures_c.ProcessPoolExecutor._watch.__code__,
+            futures_c.ProcessPoolExecutor._enlist.__code__,
             _spawn_worker.__code__,
+            # Where Thread.start() waits until the thread runs.
+            threading.Event.wait.__code__,
         }
     )
 
@@ -142,29 +152,78 @@ class _Interruption:
         return self._trace
 
 
+def managers():
+    return [t for t in threading.enumerate() if isinstance(t, _ExecutorManagerThread)]
+
+
+@pytest.mark.cap(120)
 @pytest.mark.skipif(sys.gettrace() is not None, reason="somebody traces already")
-def test_at_every_line():
+@pytest.mark.parametrize(
+    ("method", "workers", "step"),
+    [("fork", 1, 1), ("fork", 3, 2), ("spawn", 1, 7), ("forkserver", 1, 7)],
+)
+def test_at_every_line(method, workers, step):
     """Wherever Ctrl-C comes, the next call is answered and no more is left."""
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context(method)
     at = 0
     while True:
-        with futures_c.ProcessPoolExecutor(1, context) as pool:
+        with futures_c.ProcessPoolExecutor(workers, context) as pool:
             with _Interruption(at) as interruption:
                 try:
                     pool.submit(abs, -1)
                 except KeyboardInterrupt:
                     assert interruption.came
             usable(pool)
-            assert len(pool._processes) == 1
-            (pid,) = pool._processes
-            assert pool._seats.keys() == {pid}
-            assert pool.submit(jobs.pid).result(30) == pid
+            # One that was abandoned may be about to notice.
+            until(lambda pool=pool: managers() == [pool._executor_manager_thread])
+            assert len(pool._processes) == workers
+            assert pool._seats.keys() == pool._processes.keys()
+            pids = {pool.submit(jobs.pid).result(30) for _ in range(5)}
+            assert pids <= pool._processes.keys()
+        until(lambda: not managers())
         until(lambda: not multiprocessing.active_children(), 30)
-        assert gone(pid)
+        assert all(map(gone, pids))
         if not interruption.came:
             break
-        at += 1
-    assert at > 20
+        at += step
+    assert at > 50
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_the_end_after_an_interrupted_start(script, method):
+    """A pool that nobody uses any more does not keep the program from its end."""
+    outcome = script(
+        f"""
+import multiprocessing, signal, sys
+import futures_c
+
+def interrupt(*args):
+    raise KeyboardInterrupt
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGALRM, interrupt)
+    context = multiprocessing.get_context({method!r})
+    kept = []
+    for i in range(20):
+        pool = futures_c.ProcessPoolExecutor(2, context)
+        if i % 2:
+            kept.append(pool)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.0003 * (i + 1))
+            pool.submit(abs, -1)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        except KeyboardInterrupt:
+            pass
+        if i % 3 == 0:
+            pool.shutdown()
+        elif i % 3 == 1:
+            assert pool.submit(abs, -5).result(30) == 5
+    print("end")
+""",
+        flags=QUIET,
+        cap=50,
+    )
+    assert outcome.check().lines[-1:] == ["end"]
 
 
 @pytest.mark.skipif(sys.version_info < (3, 15), reason="os.fork() does not raise")
