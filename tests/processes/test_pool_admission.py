@@ -217,7 +217,12 @@ if __name__ == "__main__":
         if i % 3 == 0:
             pool.shutdown()
         elif i % 3 == 1:
-            assert pool.submit(abs, -5).result(30) == 5
+            try:
+                assert pool.submit(abs, -5).result(30) == 5
+            except futures_c.BrokenExecutor:
+                # Where what was interrupted tells nobody, as at a fork, a worker
+                # may have got half of what it needs.
+                pass
     print("end")
 """,
         flags=QUIET,
