@@ -55,9 +55,9 @@ _threads_wakeups: weakref.WeakKeyDictionary[threading.Thread, _ThreadWakeup] = (
     weakref.WeakKeyDictionary()
 )
 
-# Pools with workers and no such thread: one that is being started, or whose start
-# Ctrl-C has interrupted.
-_unmanaged: weakref.WeakSet[Any] = weakref.WeakSet()
+# Pools with workers and no such thread, by id(): one that is being started, or whose
+# start Ctrl-C has interrupted.
+_unmanaged: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 
 
 class _Exit:
@@ -86,7 +86,7 @@ def _python_exit() -> None:
     items = list(_threads_wakeups.items())
     for _, wakeup in items:
         wakeup.wakeup()
-    for executor in list(_unmanaged):
+    for executor in list(_unmanaged.values()):
         executor._dismiss_unmanaged()
     for thread, _ in items:
         thread.join()

@@ -270,7 +270,9 @@ class ProcessPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
         if replaced is not None and replaced is not _standard_spawn_worker:
             spawn = replaced
         if not self._started:
-            _unmanaged.add(self)
+            # The exit is to know of it, should the pool's thread not begin.
+            _unmanaged[id(self)] = self
+            _see_to_exit()
         try:
             hub.open_seat(place)
             ((number, start),) = place
@@ -393,12 +395,11 @@ class ProcessPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
 
     def _enlist(self, thread: _ExecutorManagerThread, hub: Hub) -> None:
         """Have the exit, and shutdown(), know of the pool's thread."""
-        _see_to_exit()
         _threads_wakeups[thread] = thread.thread_wakeup
         if self._hub is hub:
             self._executor_manager_thread = thread
         self._started = True
-        _unmanaged.discard(self)
+        _unmanaged.pop(id(self), None)
         # Who has submitted in a signal handler may have started a worker since.
         hub.ring()
 

@@ -109,6 +109,19 @@ def test_an_initializer_does_not_run(context, interrupt, tmp_path):
     assert path.exists()
 
 
+class Unhashable(futures_c.ProcessPoolExecutor):
+    """An executor that can be in no set."""
+
+    def __eq__(self, other):
+        return self is other
+
+
+def test_an_executor_need_not_be_hashable(context):
+    """The exit knows of a pool that is being started, by its identity."""
+    with Unhashable(1, context) as pool:
+        usable(pool)
+
+
 # --- at every line ---
 
 
