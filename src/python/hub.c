@@ -212,8 +212,9 @@ seat_from(HubObject *hub, PyObject *arg)
     return seat;
 }
 
+/* Do this with a seat, under the hub's lock. */
 static PyObject *
-hub_close_seat(PyObject *self, PyObject *arg)
+at_seat(PyObject *self, PyObject *arg, bool (*act)(struct fc_hub *, uint32_t))
 {
     HubObject *hub = (HubObject *)self;
     int64_t seat = seat_from(hub, arg);
@@ -221,37 +222,42 @@ hub_close_seat(PyObject *self, PyObject *arg)
         return NULL;
     }
     fc_hub_enter(hub);
-    fc_hub_close_seat(hub->hub, (uint32_t)seat);
+    bool done = act(hub->hub, (uint32_t)seat);
     fc_hub_exit(hub);
-    Py_RETURN_NONE;
+    return PyBool_FromLong(done);
+}
+
+static bool
+close_seat(struct fc_hub *hub, uint32_t seat)
+{
+    fc_hub_close_seat(hub, seat);
+    return true;
+}
+
+static bool
+admit_seat(struct fc_hub *hub, uint32_t seat)
+{
+    fc_hub_admit_seat(hub, seat);
+    return true;
+}
+
+static PyObject *
+hub_close_seat(PyObject *self, PyObject *arg)
+{
+    return at_seat(self, arg, close_seat);
 }
 
 static PyObject *
 hub_admit_seat(PyObject *self, PyObject *arg)
 {
-    HubObject *hub = (HubObject *)self;
-    int64_t seat = seat_from(hub, arg);
-    if (seat < 0) {
-        return NULL;
-    }
-    fc_hub_enter(hub);
-    fc_hub_admit_seat(hub->hub, (uint32_t)seat);
-    fc_hub_exit(hub);
-    Py_RETURN_NONE;
+    return at_seat(self, arg, admit_seat);
 }
 
+/* Whether the seat was closed: see fc_hub_withdraw_seat(). */
 static PyObject *
 hub_withdraw_seat(PyObject *self, PyObject *arg)
 {
-    HubObject *hub = (HubObject *)self;
-    int64_t seat = seat_from(hub, arg);
-    if (seat < 0) {
-        return NULL;
-    }
-    fc_hub_enter(hub);
-    bool closed = fc_hub_withdraw_seat(hub->hub, (uint32_t)seat);
-    fc_hub_exit(hub);
-    return PyBool_FromLong(closed);
+    return at_seat(self, arg, fc_hub_withdraw_seat);
 }
 
 /* Whether the worker of a seat has left as it should: it has said so, and owes

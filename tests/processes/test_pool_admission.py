@@ -109,6 +109,29 @@ def test_an_initializer_does_not_run(context, interrupt, tmp_path):
     assert path.exists()
 
 
+def test_a_handler_has_submitted_before(monkeypatch):
+    """Its call is answered, although the start in whose middle it came has failed."""
+    context = multiprocessing.get_context("fork")
+    start, nested, count = context.Process.start, [], 0
+
+    def interrupted(self):
+        nonlocal count
+        start(self)
+        count += 1
+        if count == 2:
+            nested.append(pool.submit(abs, -4))
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(context.Process, "start", interrupted)
+    with futures_c.ProcessPoolExecutor(3, context) as pool:
+        with pytest.raises(KeyboardInterrupt):
+            pool.submit(abs, -1)
+        assert [future.result(30) for future in nested] == [4]
+        assert managers() == [pool._executor_manager_thread]
+        usable(pool)
+    until(lambda: not multiprocessing.active_children(), 30)
+
+
 class Unhashable(futures_c.ProcessPoolExecutor):
     """An executor that can be in no set."""
 
@@ -230,12 +253,7 @@ if __name__ == "__main__":
         if i % 3 == 0:
             pool.shutdown()
         elif i % 3 == 1:
-            try:
-                assert pool.submit(abs, -5).result(30) == 5
-            except futures_c.BrokenExecutor:
-                # Where what was interrupted tells nobody, as at a fork, a worker
-                # may have got half of what it needs.
-                pass
+            assert pool.submit(abs, -5).result(30) == 5
     print("end")
 """,
         flags=QUIET,
