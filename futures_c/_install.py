@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from functools import partial
 from importlib import import_module
 from types import FunctionType, ModuleType
 
@@ -52,6 +53,8 @@ class _State:
     counterparts: dict[int, tuple[object, object]] = {}
     undo: list[Callable[[], None]] = []
     modules: set[str] = set()
+    # The watched modules that have been seen to.
+    seen: set[str] = set()
     # Methods of standard classes, and who had replaced them before.
     replaced: dict[str, str] = {}
     # Modules with copies that cannot be replaced.
@@ -115,15 +118,20 @@ class Status:
 def _load(package: str, part: str) -> ModuleType | None:
     """Import a submodule; those of interpreter pools are not everywhere."""
     try:
-        return import_module(f"{package}.{part}")
+        module = import_module(f"{package}.{part}")
     except ImportError:
         if part != "interpreter":
             raise
         return None
+    _startup.demand_loaded(module)
+    return module
 
 
 def _load_all() -> dict[str, tuple[ModuleType, ModuleType]]:
     """Load all standard modules, then all of ours; the pairs by name."""
+    # Whoever asks for a submodule first waits for the package, and whoever loads
+    # the package waits for him: with two threads one of them gets an error.
+    import_module(STANDARD)
     standard = {part: _load(STANDARD, part) for part in PARTS}
     pairs = {}
     for part, module in standard.items():
@@ -347,10 +355,15 @@ def _replace_for_asyncio(module: ModuleType) -> None:
         original = vars(module)["wrap_future"]
         wrap_future = _wrap_natively(module)
         _put(vars(module), "wrap_future", wrap_future)
-        # The package copies it when it has been loaded.
+        # The package copies it when it has been loaded: it has it, or will.
         whole = vars(sys.modules["asyncio"])
-        if whole.get("wrap_future") is original:
-            _put(whole, "wrap_future", wrap_future)
+
+        def replace_copy(old: object, new: object) -> None:
+            if whole.get("wrap_future") is old:
+                whole["wrap_future"] = new
+
+        replace_copy(original, wrap_future)
+        _state.undo.append(partial(replace_copy, wrap_future, original))
 
 
 # --- other libraries --------------------------------------------------------------
@@ -361,11 +374,30 @@ def see_to(module: ModuleType) -> None:
     with _lock:
         if not _state.installed:
             return
+        _state.seen.add(module.__name__)
         if module.__name__ in _ASYNCIO:
             _replace_for_asyncio(module)
         else:
             react = _others.WATCHED[module.__name__]
             _state.undo.append(react(module, _look_at_threads))
+
+
+def _see_to_loaded(names: Iterable[str]) -> list[str]:
+    """Do it for these as far as they are loaded; return those that are being so.
+
+    Their loading may have begun before anybody watched it.
+    """
+    loading = []
+    with _lock:
+        for name in names:
+            module = sys.modules.get(name)
+            if module is None or name in _state.seen:
+                continue
+            if _startup.is_loading(module):
+                loading.append(name)
+            else:
+                see_to(module)
+    return loading
 
 
 def _look_at_threads() -> None:
@@ -439,6 +471,7 @@ def install(modules: str | Iterable[str | ModuleType] = ()) -> Status:
     spawn = import_module("multiprocessing.spawn")
     with _lock:
         _state.reason = ""
+        loading: list[str] = []
         if not _state.installed:
             _match(pairs)
         copies = _copies(_state.counterparts)
@@ -454,9 +487,7 @@ def install(modules: str | Iterable[str | ModuleType] = ()) -> Status:
             _replace_standard(pairs)
             watched = (*_ASYNCIO, *_others.WATCHED)
             _state.undo.append(_startup.watch(*watched))
-            for name in watched:
-                if name in sys.modules:
-                    see_to(sys.modules[name])
+            loading = _see_to_loaded(watched)
             _state.undo.append(_startup.pass_on(spawn))
         for name in copies:
             if listed is None or _covers(listed, name):
@@ -464,13 +495,19 @@ def install(modules: str | Iterable[str | ModuleType] = ()) -> Status:
                     _replace_in(space, _state.counterparts)
                 _state.modules.add(name)
         # What is left, without looking at every module again.
-        return _status(
+        done = _status(
             {
                 name: keys
                 for name, keys in copies.items()
                 if listed is not None and not _covers(listed, name)
             }
         )
+    if loading:
+        # By another thread, which may want the lock for a module that it loads
+        # next; or by this one.
+        _startup.wait_until_loaded(loading)
+        _see_to_loaded(loading)
+    return done
 
 
 def _is_ending() -> bool:
@@ -562,6 +599,7 @@ def uninstall() -> None:
             _state.undo.pop()()
         _state.installed = False
         _state.modules.clear()
+        _state.seen.clear()
         _state.reason = ""
 
 

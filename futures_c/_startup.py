@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 import sys
-from _thread import get_ident
+from _thread import allocate_lock, get_ident
 from contextlib import suppress
 from functools import partial
 from importlib import _bootstrap
@@ -25,7 +25,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from types import ModuleType
     from typing import Any
 
@@ -66,9 +66,8 @@ class _Loader(_AnyLoader):
 
     def exec_module(self, module: ModuleType) -> None:
         super().exec_module(module)
-        if _OurLoader.loading:
-            _OurLoader.deferred = True
-        else:
+        _executed.add(module.__name__)
+        if not _OurLoader.does_it_then():
             _install()
 
 
@@ -78,18 +77,32 @@ class _OurLoader(_AnyLoader):
     What they import from the standard package has to be the standard one.
     """
 
+    # Any threads' loads that are under way, and whether the last is to install.
+    lock = allocate_lock()
     loading = 0
     deferred = False
 
     def exec_module(self, module: ModuleType) -> None:
-        _OurLoader.loading += 1
+        with self.lock:
+            _OurLoader.loading += 1
         try:
             super().exec_module(module)
+            _executed.add(module.__name__)
         finally:
-            _OurLoader.loading -= 1
-        if _OurLoader.deferred and not _OurLoader.loading:
-            _OurLoader.deferred = False
+            with self.lock:
+                _OurLoader.loading -= 1
+                due = self.deferred and not self.loading
+                if due:
+                    _OurLoader.deferred = False
+        if due:
             _install()
+
+    @classmethod
+    def does_it_then(cls) -> bool:
+        """Leave the installing to the loads that are under way, if there are any."""
+        with cls.lock:
+            cls.deferred = cls.deferred or cls.loading > 0
+            return cls.loading > 0
 
 
 class _WatchingLoader(_AnyLoader):
@@ -145,8 +158,11 @@ _later.also(_WatchingLoader, "eventlet.patcher")
 
 # The threads that are at it: they load modules with loaders from above.
 _installing: set[int] = set()
+# The modules that these two have executed.  The import system calls them
+# initializing until the loader has returned, which may install first.
+_executed: set[str] = set()
 # What the import system raises in one of two threads that wait for each other.
-_Deadlock = getattr(_bootstrap, "_DeadlockError", ())
+_Deadlock: type[Exception] = vars(_bootstrap)["_DeadlockError"]
 
 
 def _install() -> None:
@@ -160,7 +176,7 @@ def _install() -> None:
         _install.install_unasked()
     except _Deadlock:
         # The other one comes to it, by one of the loaders.
-        _OurLoader.deferred = True
+        _OurLoader.does_it_then()
         return
     finally:
         _installing.discard(me)
@@ -197,6 +213,34 @@ def watch(*names: str) -> Callable[[], None]:
     finder = _Finder(_WatchingLoader, *names)
     sys.meta_path.insert(0, finder)
     return partial(_forget, finder)
+
+
+def is_loading(module: ModuleType) -> bool:
+    """Whether a module may still lack names: a thread is executing it."""
+    spec = getattr(module, "__spec__", None)
+    return getattr(spec, "_initializing", False) and module.__name__ not in _executed
+
+
+def demand_loaded(module: ModuleType) -> None:
+    """Raise an exception where this thread cannot wait for a module.
+
+    The import system hands it out half executed where the thread that loads it
+    waits for what this one is loading.
+    """
+    if is_loading(module):
+        raise _Deadlock(f"{module.__name__} is being loaded by another thread")
+
+
+def wait_until_loaded(names: Iterable[str]) -> None:
+    """Wait for modules that other threads are loading.
+
+    Not for those that this thread is loading itself, or that wait for what it is
+    loading.  As the import system does; import_module() would load it again where
+    that has failed.
+    """
+    wait: Callable[[str], None] = vars(_bootstrap)["_lock_unlock_module"]
+    for name in names:
+        wait(name)
 
 
 class _Request:

@@ -134,7 +134,8 @@ as_completed_start(fc_state *st, AsCompletedObject *it)
 
 /* --- every next() ------------------------------------------------------------------ */
 
-/* Take over what the waiter has collected.  1: there is something. */
+/* Take over what the waiter has collected.  1: there is something.  -1: there
+ * was no memory for one of them, and nobody will tell of it again. */
 static int
 as_completed_collect(AsCompletedObject *it)
 {
@@ -143,10 +144,17 @@ as_completed_collect(AsCompletedObject *it)
         return -1;
     }
     PyObject *finished;
+    bool failed;
     FC_LOCK(it->waiter);
+    failed = it->waiter->failed;
     finished = it->waiter->finished;
     it->waiter->finished = fresh;
     FC_UNLOCK();
+    if (failed) {
+        Py_XDECREF(finished);
+        PyErr_NoMemory();
+        return -1;
+    }
     Py_XSETREF(it->ready, finished);
     it->at = 0;
     return PyList_GET_SIZE(finished) > 0;

@@ -177,7 +177,13 @@ state_take_base(fc_state *st)
         "PENDING", "RUNNING", "CANCELLED", "CANCELLED_AND_NOTIFIED",
         "FINISHED",
     };
-    PyObject *base = PyImport_ImportModule("concurrent.futures._base");
+    /* The package first: a thread that asks for its part, and so for the package,
+     * and one that loads the package, and so its part, would wait for each other. */
+    PyObject *package = PyImport_ImportModule("concurrent.futures");
+    PyObject *base = package != NULL
+                         ? PyImport_ImportModule("concurrent.futures._base")
+                         : NULL;
+    Py_XDECREF(package);
     if (base == NULL) {
         return -1;
     }

@@ -2,9 +2,10 @@
 
 These are in operations.py, workers.py and pools.py.
 
-FUTURES_C_FAILURES=quick tries a sample, whose seed is printed; =all each failure, with
-each error that the call may give.  An operation that crashes or hangs
-does so in a process of its own and is one failure among others.
+FUTURES_C_FAILURES=quick tries a sample, whose seed is printed, and each allocation
+where that takes no more than seconds; =all each failure, with each error that the call
+may give.  An operation that crashes or hangs does so in a process of its own and is one
+failure among others.
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ FORM = os.environ.get("FUTURES_C_FAILURES", "")
 EVERYTHING = FORM == "all"
 #: How many failures of each operation are tried otherwise.
 SAMPLE = 4
+#: How many allocations where no process is started: all, of most operations.
+SAMPLE_OF_ALLOCATIONS = dict.fromkeys(
+    ("futures", "threads", "worker", "loops", "install", "exit"), 50
+)
 #: Seconds for a group of operations.
 CAP = 7200.0 if EVERYTHING else 240.0
 
@@ -124,8 +129,7 @@ def results(library: Path, settings: dict[str, Any]) -> Iterator[dict[str, Any]]
 def judge(library: Path, seed: int, **settings: Any) -> int:
     """Fail where an operation did; return how many failures were met."""
     print(f"seed: {seed} (repeat with --seed={seed})")
-    if not EVERYTHING:
-        settings.setdefault("limit", SAMPLE)
+    settings.setdefault("limit", None if EVERYTHING else SAMPLE)
     settings["seed"] = seed
     bad = []
     met = 0
@@ -155,7 +159,8 @@ def test_each_allocation_of_ours_fails(library, seed, group):
     # Nobody tells a loop of an end as long as there is no memory at all; that is
     # tried where everybody gets some again by the end of the operation.
     once = False if group == "loops" else None
-    met = judge(library, seed, group=group, all=once)
+    limit = None if EVERYTHING else SAMPLE_OF_ALLOCATIONS.get(group, SAMPLE)
+    met = judge(library, seed, group=group, all=once, limit=limit)
     assert met or group in ("install", "exit"), "nothing has failed"
 
 

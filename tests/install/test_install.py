@@ -103,7 +103,11 @@ def test_installing_twice_is_installing_once(script):
     """).check()
 
 
-def test_many_threads_install_at_the_same_time(script):
+ROUNDS = pytest.mark.parametrize("_", range(4), ids=lambda i: f"round{i}")
+
+
+@ROUNDS
+def test_many_threads_install_at_the_same_time(script, _):
     script("""
         import sys, threading
         sys.setswitchinterval(1e-5)
@@ -130,6 +134,74 @@ def test_many_threads_install_at_the_same_time(script):
         for thread in threads:
             thread.join()
         assert not failed, failed
+
+        # Whether it was loaded before, after or meanwhile.
+        import asyncio
+        def picture():
+            return {
+                asyncio.wrap_future,
+                asyncio.futures.wrap_future,
+                asyncio.futures.concurrent.futures.Future,
+                asyncio.base_events.concurrent.futures.ThreadPoolExecutor,
+            }
+        native = picture()
+        assert asyncio.wrap_future is asyncio.futures.wrap_future
+        futures_c.uninstall()
+        assert asyncio.wrap_future is asyncio.futures.wrap_future
+        standard = picture()
+        assert len(native) == len(standard) == 3 and not native & standard
+        futures_c.install()
+        assert len(picture()) == 3 and not picture() & standard
+    """).check()
+
+
+@ROUNDS
+def test_many_threads_import_what_is_to_be_installed(script, _):
+    """As in a program under FUTURES_C_INSTALL: who imports it installs it."""
+    script("""
+        import sys, threading
+        sys.setswitchinterval(1e-5)
+        from futures_c import _startup
+        _startup.install_later()
+        start = threading.Barrier(8)
+        failed = []
+        def call(k):
+            start.wait()
+            try:
+                if k == 0:
+                    import concurrent.futures.process
+                elif k == 1:
+                    import concurrent.futures.thread
+                elif k == 2:
+                    import asyncio
+                elif k == 3:
+                    import multiprocessing.spawn
+                elif k == 4:
+                    from futures_c import install
+                    assert install().installed
+                elif k == 5:
+                    from futures_c import ThreadPoolExecutor
+                else:
+                    from concurrent.futures import Future
+            except BaseException as error:
+                failed.append(repr(error))
+        threads = [threading.Thread(target=call, args=(k,)) for k in range(7)]
+        for thread in threads:
+            thread.start()
+        start.wait()
+        for thread in threads:
+            thread.join()
+        assert not failed, failed
+
+        import asyncio, concurrent.futures as cf
+        import futures_c
+        assert futures_c.status().installed
+        for name in cf.__all__:
+            assert getattr(cf, name) is getattr(futures_c, name), name
+        assert cf.thread is futures_c.thread and cf.process is futures_c.process
+        assert asyncio.wrap_future.__module__ == "futures_c._install"
+        with cf.ThreadPoolExecutor(1) as pool:
+            assert pool.submit(abs, -3).result() == 3
     """).check()
 
 
