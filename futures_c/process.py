@@ -535,6 +535,7 @@ class ProcessPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
         thread = self._executor_manager_thread
         if hub is not None and not hub.inherited:
             hub.close()
+            hub.ring()
             if thread is None:
                 self._dismiss_unmanaged()
             elif wait:

@@ -89,9 +89,12 @@ fc_batch_keep(BatchObject *b)
         return;
     }
     size_t size = b->count * sizeof(struct fc_cell);
-    b->cells = malloc(size); /* without memory they are lost: GONE */
+    b->cells = malloc(size);
     if (b->cells != NULL) {
         memcpy(b->cells, cells_of(b), size);
+    }
+    else {
+        b->lost++; /* what it has to say is gone, for lack of memory */
     }
     b->index = -1;
     b->hub->batches--;

@@ -378,7 +378,8 @@ hub_rouse(PyObject *self, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
-/* close(): nothing more is sent. */
+/* close(): nothing more is sent.  Who does it rings for the pool's thread, if he
+ * is not that thread, which does it each time that it has been rung for. */
 static PyObject *
 hub_close(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
@@ -386,7 +387,6 @@ hub_close(PyObject *self, PyObject *Py_UNUSED(ignored))
     fc_hub_enter(hub);
     hub->closed = true;
     fc_hub_exit(hub);
-    fc_hub_ring(hub->hub);
     Py_RETURN_NONE;
 }
 

@@ -1,4 +1,4 @@
-"""Faults of CPython's that a lack of memory brings out: not judged, but printed.
+"""Faults of CPython's that a failure brings out, and a choice: not judged, but printed.
 
 Where our extension allocates, few of them are met: what enters, evaluates and leaves
 Python code is not made to fail (failing.c), nor is asyncio.  There CPython 3.11 runs
@@ -39,6 +39,16 @@ KNOWN = (
         r"left behind: \['file descriptor \d+ -> pipe:\[\d+\]'"
         r"(, 'file descriptor \d+ -> pipe:\[\d+\]')*\]$",
         where=r"^\w+ \w+ (fork|pipe) \d",
+    ),
+    Known(
+        "pickle says that an import has failed, and not why",
+        r"ended with PicklingError\(.*import of module .* failed",
+        where=r"^\w+ \w+ allocation \d",
+    ),
+    Known(
+        "a descriptor that cannot be looked at may be somebody else's: it stays open",
+        r"left behind: \['file descriptor \d+ -> /memfd:futures_c \(deleted\)'\]$",
+        where=r"^\w+ \w+ fstat \d",
     ),
 )
 

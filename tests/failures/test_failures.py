@@ -32,10 +32,10 @@ FORM = os.environ.get("FUTURES_C_FAILURES", "")
 EVERYTHING = FORM == "all"
 #: How many failures of each operation are tried otherwise.
 SAMPLE = 4
-#: How many allocations where no process is started: all, of most operations.
+#: How many allocations: of most operations all where no process is started.
 SAMPLE_OF_ALLOCATIONS = dict.fromkeys(
     ("futures", "threads", "worker", "loops", "install", "exit"), 50
-)
+) | dict.fromkeys(("fork", "there", "spawn", "forkserver"), 10)
 #: Seconds for a group of operations.
 CAP = 7200.0 if EVERYTHING else 240.0
 
@@ -159,7 +159,7 @@ def test_each_allocation_of_ours_fails(library, seed, group):
     # Nobody tells a loop of an end as long as there is no memory at all; that is
     # tried where everybody gets some again by the end of the operation.
     once = False if group == "loops" else None
-    limit = None if EVERYTHING else SAMPLE_OF_ALLOCATIONS.get(group, SAMPLE)
+    limit = None if EVERYTHING else SAMPLE_OF_ALLOCATIONS[group]
     met = judge(library, seed, group=group, all=once, limit=limit)
     assert met or group in ("install", "exit"), "nothing has failed"
 

@@ -244,6 +244,23 @@ def test_a_dropped_idle_executor_lets_its_workers_leave(futures, context):
     assert not any(process.is_alive() for process in processes)
 
 
+@pytest.mark.parametrize("way", ["shut down", "dropped"])
+def test_nothing_is_computed_while_the_last_calls_run(futures, context, way):
+    pool = futures.ProcessPoolExecutor(1, context)
+    assert pool.submit(abs, -1).result(30) == 1
+    pool.submit(time.sleep, 0.5)
+    thread = pool._executor_manager_thread
+    began, used = time.monotonic(), time.process_time()
+    if way == "shut down":
+        pool.shutdown(wait=False)
+    del pool
+    gc.collect()
+    thread.join(30)
+    assert not thread.is_alive()
+    used = time.process_time() - used
+    assert used < (time.monotonic() - began) / 2, used
+
+
 def test_an_executor_in_a_cycle_is_collected(futures, context):
     pool = futures.ProcessPoolExecutor(1, context)
     assert pool.submit(abs, -1).result(30) == 1
