@@ -96,6 +96,8 @@ def __getattr__(name: str) -> object:
         # Not importlib, which may itself have to be loaded: a child forked while
         # another thread does that would wait for ever for its import.
         path = f"{__name__}.{_LAZY.get(name, name)}"
+        if f"{__name__}._startup" in _sys.modules and _LAZY.get(name) != "_install":
+            _sys.modules[f"{__name__}._startup"].load_standard()
         __import__(path)
         module = _sys.modules[path]
         value = module if name in _MODULES else getattr(module, name)

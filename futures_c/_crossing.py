@@ -11,7 +11,10 @@ does by itself it carries
   there, if they refer to nothing but their arguments and builtins: their code
   travels;
 - what only the interpreter knows to share, such as a memoryview (from 3.13 on): it
-  goes through one of the interpreter's own queues, and stays one and the same memory.
+  goes through one of the interpreter's own queues, and stays one and the same memory;
+- on 3.13, a copy of a memoryview that is a result.  Whoever lets go of it gives the
+  memory back to the interpreter that it comes from, which is not there any longer
+  where the pool has been shut down: 3.13 crashes then.
 """
 
 import builtins
@@ -21,6 +24,7 @@ import os
 import pickle
 import sys
 from contextlib import suppress
+from importlib import import_module
 from types import CodeType, FunctionType, ModuleType, SimpleNamespace
 
 TYPE_CHECKING = False
@@ -145,6 +149,14 @@ def pack(item: object) -> tuple[bytes, object]:
     return _finish(packer)
 
 
+def pack_result(item: object) -> tuple[bytes, object]:
+    """Return a pack of what a worker's interpreter gives back."""
+    packer = _Packer()
+    packer.copies_views = sys.version_info < (3, 14)
+    packer.dump(item)
+    return _finish(packer)
+
+
 def _finish(packer: "_Packer") -> tuple[bytes, object]:
     script = _script() if packer.mentions_main() else None
     number = packer.number if packer.places else None
@@ -190,6 +202,7 @@ class _Packer(pickle.Pickler):
         # The one function of which that is to be so in any case.
         self.preferred: object = None
         self.has_code = False
+        self.copies_views = False
         self.stream = io.BytesIO()
         super().__init__(self.stream, pickle.HIGHEST_PROTOCOL)
         self.queue: Any = None
@@ -206,6 +219,8 @@ class _Packer(pickle.Pickler):
         """Return the place of what is shared."""
         if type(item) in _COPIED or not _is_shareable(item):
             return None
+        if self.copies_views and type(item) is memoryview:
+            return None
         if id(item) not in self.places:
             if self.queue is None:
                 self.number, self.queue = _open()
@@ -214,7 +229,10 @@ class _Packer(pickle.Pickler):
         return self.places[id(item)][0]
 
     def reducer_override(self, item: Any) -> Any:
-        """Take functions apart that cannot be found by their name."""
+        """Take functions apart that cannot be found by their name, and copy views."""
+        if self.copies_views and type(item) is memoryview:
+            kind: type = bytes if item.readonly else bytearray
+            return _make_view, (kind(item.tobytes()), item.format, item.shape)
         if type(item) is not FunctionType:
             return NotImplemented
         if self.prefer_code or item is self.preferred or not _has_name(item):
@@ -223,6 +241,16 @@ class _Packer(pickle.Pickler):
                 self.has_code = True
                 return _make_function, (code, item.__name__)
         return NotImplemented
+
+
+def _make_view(
+    memory: bytes | bytearray, format: Any, shape: tuple[int, ...]
+) -> memoryview:
+    """Return a view of copied memory."""
+    view = memoryview(memory)
+    if len(shape) != 1:
+        return view.cast(format, shape)
+    return view if format == "B" else view.cast(format)
 
 
 class _Unpacker(pickle.Unpickler):
@@ -257,10 +285,33 @@ _script_here: tuple[str, str] | None = None
 _is_running = False
 
 
-def settle() -> None:
-    """Say that this interpreter is a worker's, with an empty ``__main__``."""
-    global _runs_the_script
+def settle(path: list[str] | None, meta_path: list[Any] | None) -> None:
+    """Say that this interpreter is a worker's, with an empty ``__main__``.
+
+    And how it found modules before its first call: what sys had in these lists.
+    """
+    global _runs_the_script, _path_at_first, _meta_path_at_first
     _runs_the_script = False
+    _path_at_first, _meta_path_at_first = path, meta_path
+
+
+_path_at_first: list[str] | None = None
+_meta_path_at_first: list[Any] | None = None
+
+
+def _import(name: str) -> Any:
+    """Import what we need ourselves, whatever calls have done to sys.path."""
+    try:
+        return import_module(name)
+    except ImportError:
+        if _path_at_first is None or _meta_path_at_first is None:
+            raise
+    path, meta_path = sys.path, sys.meta_path
+    sys.path, sys.meta_path = _path_at_first, _meta_path_at_first
+    try:
+        return import_module(name)
+    finally:
+        sys.path, sys.meta_path = path, meta_path
 
 
 def _script() -> tuple[str, str] | None:
@@ -298,7 +349,7 @@ def _main_module(script: tuple[str, str] | None) -> ModuleType:
     if module is None:
         if script is None:
             raise AttributeError("the main program has no file to be run again")
-        import runpy
+        runpy = _import("runpy")
 
         how, what = script
         run = runpy.run_module if how == "module" else runpy.run_path
@@ -357,7 +408,7 @@ def _code_of(function: FunctionType) -> bytes | None:
 
 def _collect_names(code: CodeType, names: set[str]) -> bool:
     """Add the global names that the code uses; say whether it sets none."""
-    import dis
+    dis = _import("dis")
 
     for step in dis.get_instructions(code):
         if step.opname in ("STORE_GLOBAL", "DELETE_GLOBAL"):
@@ -378,7 +429,7 @@ def _make_function(code: bytes, name: str) -> FunctionType:
 
 def describe(exception: BaseException) -> bytes:
     """Return what `revive` needs, in the interpreter that has raised it."""
-    import traceback
+    traceback = _import("traceback")
 
     kind = type(exception)
     shown = traceback.TracebackException.from_exception(exception)

@@ -12,6 +12,7 @@ Each step is noted with what takes it back.
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from functools import partial
@@ -41,13 +42,23 @@ _NAMES = (
 # A name that a module does not have: also what it is restored to.
 _ABSENT: Any = object()
 
+# Reentrant, for signal handlers; a child is forked when nobody else has it, or it
+# would have names that are half replaced.
 _lock = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_lock.acquire,
+        after_in_parent=_lock.release,
+        after_in_child=_lock.release,
+    )
 
 
 class _State:
     """What install() has done, and how it is undone."""
 
     installed = False
+    # An exception has come in the middle, and what is there has to be undone first.
+    unsettled = False
     reason = ""
     # What replaces what, by the identity of the standard object.
     counterparts: dict[int, tuple[object, object]] = {}
@@ -317,7 +328,8 @@ def _wrap_natively(module: Any) -> Callable[..., Any]:
 
     def wrap_future(future: Any, *, loop: Any = None) -> Any:
         """Wrap a future of concurrent.futures; see asyncio's documentation."""
-        if not isinstance(future, Future):
+        # Not what says that it is one, as proxies and mocks do.
+        if not issubclass(type(future), Future):
             return original(future, loop=loop)
         if loop is None:
             events = module.events
@@ -362,8 +374,8 @@ def _replace_for_asyncio(module: ModuleType) -> None:
             if whole.get("wrap_future") is old:
                 whole["wrap_future"] = new
 
-        replace_copy(original, wrap_future)
         _state.undo.append(partial(replace_copy, wrap_future, original))
+        replace_copy(original, wrap_future)
 
 
 # --- other libraries --------------------------------------------------------------
@@ -467,12 +479,19 @@ def install(modules: str | Iterable[str | ModuleType] = ()) -> Status:
         raise RuntimeError("futures_c.install(): the interpreter is shutting down")
     # All imports before the lock: another thread may be at one of them, and want
     # the lock next.
-    pairs = _load_all()
     spawn = import_module("multiprocessing.spawn")
+    pairs = _load_all()
+    loading: list[str] = []
     with _lock:
+        if _state.unsettled:
+            _undo_all()
         _state.reason = ""
-        loading: list[str] = []
         if not _state.installed:
+            # They may have been ours when they were loaded.
+            pairs = {
+                part: (sys.modules[f"{STANDARD}.{part}"], ours)
+                for part, (_, ours) in pairs.items()
+            }
             _match(pairs)
         copies = _copies(_state.counterparts)
         for name in listed or ():
@@ -481,14 +500,12 @@ def install(modules: str | Iterable[str | ModuleType] = ()) -> Status:
         if not _state.installed:
             if listed is not None:
                 _refuse_if_late(listed, copies)
-            _state.installed = True
-            _state.replaced = _replaced_methods()
-            _state.sealed = _others.SEALED.keys() & sys.modules.keys()
-            _replace_standard(pairs)
-            watched = (*_ASYNCIO, *_others.WATCHED)
-            _state.undo.append(_startup.watch(*watched))
-            loading = _see_to_loaded(watched)
-            _state.undo.append(_startup.pass_on(spawn))
+            try:
+                loading = _replace_all(pairs, spawn)
+            except BaseException:
+                # A signal's handler may raise anywhere: not half of it, then.
+                _undo_all()
+                raise
         for name in copies:
             if listed is None or _covers(listed, name):
                 for space in _namespaces(sys.modules[name]):
@@ -508,6 +525,42 @@ def install(modules: str | Iterable[str | ModuleType] = ()) -> Status:
         _startup.wait_until_loaded(loading)
         _see_to_loaded(loading)
     return done
+
+
+def _replace_all(
+    pairs: dict[str, tuple[ModuleType, ModuleType]], spawn: ModuleType
+) -> list[str]:
+    """Replace all names but copies; return the watched modules that are loading."""
+    _state.unsettled = True
+    _state.installed = True
+    _state.replaced = _replaced_methods()
+    _state.sealed = _others.SEALED.keys() & sys.modules.keys()
+    watch = _startup.Watch(*_ASYNCIO, *_others.WATCHED)
+    _state.undo.append(watch.end)
+    watch.begin()
+    # Before the names, and undone after them: asyncio in another thread asks what
+    # is an instance of which class all the time.
+    loading = _see_to_loaded(_ASYNCIO)
+    _replace_standard(pairs)
+    loading += _see_to_loaded(_others.WATCHED)
+    _put(vars(spawn), "get_preparation_data", _startup.passing_on(spawn))
+    _state.unsettled = False
+    return loading
+
+
+def _undo_all() -> None:
+    """Take back what has been done, or what is left of it.
+
+    Each step may be taken twice, where something has come in between.
+    """
+    _state.unsettled = True
+    while _state.undo:
+        _state.undo[-1]()
+        _state.undo.pop()
+    _state.installed = False
+    _state.modules.clear()
+    _state.seen.clear()
+    _state.unsettled = False
 
 
 def _is_ending() -> bool:
@@ -595,11 +648,7 @@ def uninstall() -> None:
     Since 0.1.
     """
     with _lock:
-        while _state.undo:
-            _state.undo.pop()()
-        _state.installed = False
-        _state.modules.clear()
-        _state.seen.clear()
+        _undo_all()
         _state.reason = ""
 
 

@@ -1,9 +1,10 @@
 """install() at the start of an interpreter, when it is asked for from outside.
 
 It loads nothing: the names are replaced when somebody imports
-``concurrent.futures``, before he sees it.  ``futures_c.pth`` imports this module
-where the environment variable ``FUTURES_C_INSTALL`` says so (from Python 3.18 on
-``futures_c.start``, always):
+``concurrent.futures``, before he sees it (or, where another thread is importing one
+of our submodules at that moment, when that is done).  ``futures_c.pth`` imports this
+module where the environment variable ``FUTURES_C_INSTALL`` says so (from Python 3.18
+on ``futures_c.start``, always):
 
 - ``1``: in every interpreter that gets the variable, so that whole test suites,
   with all the processes they start, run on the native module;
@@ -17,8 +18,7 @@ from __future__ import annotations
 
 import os
 import sys
-from _thread import allocate_lock, get_ident
-from contextlib import suppress
+from _thread import RLock, get_ident
 from functools import partial
 from importlib import _bootstrap
 from importlib.machinery import ModuleSpec, PathFinder
@@ -65,6 +65,7 @@ class _Loader(_AnyLoader):
     """
 
     def exec_module(self, module: ModuleType) -> None:
+        _executed.discard(module.__name__)
         super().exec_module(module)
         _executed.add(module.__name__)
         if not _OurLoader.does_it_then():
@@ -78,11 +79,12 @@ class _OurLoader(_AnyLoader):
     """
 
     # Any threads' loads that are under way, and whether the last is to install.
-    lock = allocate_lock()
+    lock = RLock()
     loading = 0
     deferred = False
 
     def exec_module(self, module: ModuleType) -> None:
+        _executed.discard(module.__name__)
         with self.lock:
             _OurLoader.loading += 1
         try:
@@ -96,6 +98,13 @@ class _OurLoader(_AnyLoader):
                     _OurLoader.deferred = False
         if due:
             _install()
+
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(
+            before=lock.acquire,
+            after_in_parent=lock.release,
+            after_in_child=lock.release,
+        )
 
     @classmethod
     def does_it_then(cls) -> bool:
@@ -183,9 +192,19 @@ def _install() -> None:
     _forget(_later)
 
 
+def load_standard() -> None:
+    """Import the standard package, which installs, before ours where it waits for it.
+
+    Who is at the import of one of ours first keeps the others from installing.
+    """
+    if _later in sys.meta_path:
+        __import__(STANDARD)
+
+
 def _forget(finder: _Finder) -> None:
-    with suppress(ValueError):
-        sys.meta_path.remove(finder)
+    # A list of its own: another thread may be going through this one, and would pass
+    # over the finder that comes after the removed one.
+    sys.meta_path = [other for other in sys.meta_path if other is not finder]
 
 
 # --- called from elsewhere --------------------------------------------------------
@@ -208,11 +227,17 @@ def install_later() -> None:
         sys.meta_path.insert(0, _later)
 
 
-def watch(*names: str) -> Callable[[], None]:
-    """See to these modules when they are imported; return what ends it."""
-    finder = _Finder(_WatchingLoader, *names)
-    sys.meta_path.insert(0, finder)
-    return partial(_forget, finder)
+class Watch:
+    """Sees to modules when they are imported, between begin() and end()."""
+
+    def __init__(self, *names: str) -> None:
+        self._finder = _Finder(_WatchingLoader, *names)
+
+    def begin(self) -> None:
+        sys.meta_path.insert(0, self._finder)
+
+    def end(self) -> None:
+        _forget(self._finder)
 
 
 def is_loading(module: ModuleType) -> bool:
@@ -261,10 +286,11 @@ class _Request:
         return exec, (code, {})
 
 
-def pass_on(spawn: Any) -> Callable[[], None]:
-    """Let processes that are not forked do as this one; return what ends it.
+def passing_on(spawn: Any) -> Callable[[str], dict[str, Any]]:
+    """Return what lets processes that are not forked do as this one.
 
-    *spawn* is the module ``multiprocessing.spawn``.
+    In the place of ``get_preparation_data`` of *spawn*, the module
+    ``multiprocessing.spawn``.
     """
     original = spawn.get_preparation_data
 
@@ -273,9 +299,4 @@ def pass_on(spawn: Any) -> Callable[[], None]:
         data["futures_c"] = _Request(data.get("sys_path", sys.path))
         return data
 
-    def end() -> None:
-        if spawn.get_preparation_data is get_preparation_data:
-            spawn.get_preparation_data = original
-
-    spawn.get_preparation_data = get_preparation_data
-    return end
+    return get_preparation_data

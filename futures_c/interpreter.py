@@ -165,7 +165,8 @@ class InterpreterPoolExecutor(ThreadPoolExecutor, _Pool):  # type: ignore[misc, 
     Each worker is a thread with an interpreter of its own, which has its own GIL
     and shares no object with others.  Functions, arguments and results
     travel: None, bool, int, float, str, bytes and tuples of them as they are, a
-    memoryview (from 3.13 on) without a copy, everything else by pickle; functions by
+    memoryview (from 3.13 on, as a result from 3.14 on) without a copy, everything else
+    by pickle; functions by
     their name, or, if they need nothing but their arguments and builtins, as code.
     What a call raises is raised with an ``ExecutionFailed`` as its cause, which has
     the traceback there.

@@ -102,9 +102,29 @@ fc_crossing_put_error(fc_crossing *m, enum fc_crossing_kind kind,
 
 /* --- pickles ------------------------------------------------------------- */
 
+static PyObject *
+copy_of(const char *name)
+{
+    PyObject *list = PySys_GetObject(name); /* borrowed */
+    PyObject *copy =
+        list != NULL && PyList_Check(list) ? PySequence_List(list) : NULL;
+    PyErr_Clear(); /* then there is none */
+    return copy;
+}
+
+void
+fc_crossing_tools_begin(fc_crossing_tools *side, const char *home)
+{
+    side->home = home;
+    side->path = copy_of("path");
+    side->meta_path = copy_of("meta_path");
+}
+
 void
 fc_crossing_tools_clear(fc_crossing_tools *side)
 {
+    Py_CLEAR(side->path);
+    Py_CLEAR(side->meta_path);
     Py_CLEAR(side->dumps);
     Py_CLEAR(side->loads);
     Py_CLEAR(side->protocol);
@@ -132,27 +152,53 @@ prepare(fc_crossing_tools *side)
     return side->loads != NULL ? 0 : -1;
 }
 
-/* Import _crossing where the package may not be on sys.path. */
+/* Set one of sys, and return what it was: a new reference, or NULL. */
 static PyObject *
-import_from(const char *home)
+exchange(const char *name, PyObject *value)
+{
+    PyObject *old = Py_XNewRef(PySys_GetObject(name));
+    if (PySys_SetObject(name, value) < 0) {
+        PyErr_Clear();
+    }
+    return old;
+}
+
+/* Import _crossing, as modules were found before any call could change it, and
+ * from where the package is. */
+static PyObject *
+import_as_at_first(fc_crossing_tools *side)
+{
+    PyObject *home = PyUnicode_DecodeFSDefault(side->home);
+    if (home == NULL || side->path == NULL || side->meta_path == NULL
+        || PyList_Append(side->path, home) < 0) {
+        Py_XDECREF(home);
+        return !PyErr_Occurred() ? PyErr_NoMemory() : NULL;
+    }
+    Py_DECREF(home);
+    PyObject *path = exchange("path", side->path);
+    PyObject *meta_path = exchange("meta_path", side->meta_path);
+    PyObject *module = PyImport_ImportModule("futures_c._crossing");
+    PyObject *raised = module == NULL ? fc_exception_take() : NULL;
+    Py_XDECREF(exchange("meta_path", meta_path));
+    Py_XDECREF(exchange("path", path));
+    Py_XDECREF(meta_path);
+    Py_XDECREF(path);
+    if (raised != NULL) {
+        fc_exception_restore(raised);
+    }
+    return module;
+}
+
+static PyObject *
+import_crossing(fc_crossing_tools *side)
 {
     PyObject *module = PyImport_ImportModule("futures_c._crossing");
-    if (module != NULL || home == NULL
-        || !PyErr_ExceptionMatches(PyExc_ModuleNotFoundError)) {
+    if (module != NULL || side->home == NULL
+        || !PyErr_ExceptionMatches(PyExc_ImportError)) {
         return module;
     }
     PyErr_Clear();
-    PyObject *path = PySys_GetObject("path"); /* borrowed */
-    PyObject *entry = PyUnicode_DecodeFSDefault(home);
-    if (entry != NULL && path != NULL && PyList_Check(path)
-        && PyList_Append(path, entry) == 0) {
-        module = PyImport_ImportModule("futures_c._crossing");
-    }
-    else if (entry != NULL && !PyErr_Occurred()) {
-        PyErr_SetString(PyExc_RuntimeError, "lost sys.path");
-    }
-    Py_XDECREF(entry);
-    return module;
+    return import_as_at_first(side);
 }
 
 static int
@@ -161,9 +207,11 @@ load_crossing(fc_crossing_tools *side)
     if (side->crossing != NULL) {
         return 0;
     }
-    PyObject *module = import_from(side->home);
+    PyObject *module = import_crossing(side);
     if (module != NULL && side->home != NULL) {
-        PyObject *settled = PyObject_CallMethod(module, "settle", NULL);
+        PyObject *settled = PyObject_CallMethod(
+            module, "settle", "OO", side->path != NULL ? side->path : Py_None,
+            side->meta_path != NULL ? side->meta_path : Py_None);
         if (settled == NULL) {
             Py_CLEAR(module);
         }

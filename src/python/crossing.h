@@ -38,13 +38,17 @@ typedef struct {
 } fc_crossing;
 
 /* What is used of pickle and of _crossing on one side; looked up on first use.
- * `home`, of the other side alone: the directory that the package is in,
- * in case that what the program has done to sys.path is not done there. */
+ * Of the other side alone: `home`, the directory that the package is in, in case
+ * that what the program has done to sys.path is not done there; and how modules
+ * were found at first, in case that calls change it. */
 typedef struct {
     PyObject *dumps, *loads, *protocol, *crossing;
     const char *home;
+    PyObject *path, *meta_path; /* copies of those of sys, or NULL */
 } fc_crossing_tools;
 
+/* In a new interpreter. */
+void fc_crossing_tools_begin(fc_crossing_tools *side, const char *home);
 void fc_crossing_tools_clear(fc_crossing_tools *side);
 
 /* Call a function of _crossing: a new reference, or NULL with an exception. */

@@ -193,7 +193,8 @@ put_result(InterpreterObject *self, fc_crossing *reply, PyObject *result)
 {
     int put = fc_crossing_put_plain(reply, result);
     if (put == 0) {
-        put = fc_crossing_put_object(reply, &self->there, "pack", result);
+        put = fc_crossing_put_object(reply, &self->there, "pack_result",
+                                     result);
     }
     if (put < 0) {
         fc_crossing_put_error(reply, FC_CROSSING_UNSENDABLE, NULL);
@@ -473,7 +474,7 @@ interpreter_begin(InterpreterObject *self, PyObject *home)
     self->inside = inside;
     self->thread = PyThread_get_thread_ident();
     self->generation = fc_fork_generation();
-    self->there.home = PyBytes_AS_STRING(path);
+    fc_crossing_tools_begin(&self->there, PyBytes_AS_STRING(path));
     fc_crossing_init(&self->reply);
     come_back(outside);
     return 0;

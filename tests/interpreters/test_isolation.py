@@ -133,6 +133,30 @@ def signal_fails():
     return None
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "sys.path.clear()",
+        "sys.path[:] = ['.']; os.chdir('/')",
+        "sys.meta_path.clear()",
+        "class Refuse:\n def find_spec(*_): raise ImportError\n"
+        "sys.meta_path.insert(0, Refuse())",
+    ],
+    ids=["no path", "another path", "no finders", "a finder that refuses"],
+)
+def test_calls_that_change_how_modules_are_found(make, code):
+    here = os.getcwd()
+    pool = make()
+    try:
+        pool.submit(exec, f"import os, sys\n{code}", {}).result()
+        with pytest.raises(ZeroDivisionError):
+            pool.submit(divmod, 1, 0).result()
+        assert pool.submit(lambda: 4).result() == 4
+        assert pool.submit(sorted, {3, 1}).result() == [1, 3]
+    finally:
+        os.chdir(here)
+
+
 def test_a_call_cannot_fork(pool):
     error = pool.submit(os.fork).exception(30)
     assert type(error) is RuntimeError

@@ -7,6 +7,7 @@ import collections
 import datetime
 import decimal
 import functools
+import gc
 import math
 import operator
 import types
@@ -212,6 +213,27 @@ def test_a_memoryview_comes_back(pool):
     del result
     # What one side gives up, the other one has to do first.
     pool.submit(abs, 1).result()
+
+
+def made_view(kind, format, shape):
+    view = memoryview(kind(range(12)))
+    return view.cast(format) if shape is None else view.cast(format, shape)
+
+
+@shares
+@pytest.mark.parametrize("kind", [bytes, bytearray])
+@pytest.mark.parametrize("format, shape", [("B", None), ("i", None), ("h", (2, 3))])
+def test_a_memoryview_outlives_its_interpreter(make, kind, format, shape):
+    with make() as pool:
+        future = pool.submit(made_view, kind, format, shape)
+        none = pool.submit(made_view, bytes, "B", None).result()[:0]
+    result = future.result()
+    expected = made_view(kind, format, shape)
+    assert type(result) is memoryview and result == expected
+    assert (result.format, result.shape) == (expected.format, expected.shape)
+    assert result.readonly == expected.readonly
+    del future, result, none
+    gc.collect()
 
 
 @pytest.mark.skipif(not kit.STANDARD, reason="concurrent.interpreters is new in 3.14")
