@@ -166,10 +166,9 @@ class InterpreterPoolExecutor(ThreadPoolExecutor, _Pool):  # type: ignore[misc, 
     and shares no object with others.  Functions, arguments and results
     travel: None, bool, int, float, str, bytes and tuples of them as they are, a
     memoryview (from 3.13 on, as a result from 3.14 on) without a copy, everything else
-    by pickle; functions by
-    their name, or, if they need nothing but their arguments and builtins, as code.
-    What a call raises is raised with an ``ExecutionFailed`` as its cause, which has
-    the traceback there.
+    by pickle; functions by their name, or, if they need nothing but their arguments
+    and builtins, as code.  What a call raises is raised with an ``ExecutionFailed`` as
+    its cause, which has the traceback there.
 
     Args:
         max_workers: the most interpreters, and threads, there may be; by
