@@ -370,7 +370,7 @@ class ProcessPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
                 self._launch_some(processes)
             thread.start()
             self._enlist(thread, hub)
-        except BaseException:
+        except BaseException as error:
             # Ctrl-C can come anywhere in this, and when the thread is there.
             if not thread.abandon():
                 self._enlist(thread, hub)
@@ -382,6 +382,10 @@ class ProcessPoolExecutor(_NativePool):  # type: ignore[misc, valid-type]
             else:
                 # Nobody would ever dismiss these.
                 self._abandon_processes(hub, processes)
+            if str(error) == "release unlocked lock" and error.__context__ is not None:
+                # What threading makes of an exception that comes while start() takes
+                # its lock again.
+                raise error.__context__ from None
             raise
 
     def _launch_some(self, processes: dict[int, Any]) -> None:

@@ -262,6 +262,29 @@ if __name__ == "__main__":
     assert outcome.check().lines[-1:] == ["end"]
 
 
+@pytest.mark.parametrize("started", [False, True])
+def test_what_threading_makes_of_an_interruption(context, monkeypatch, started):
+    """Ctrl-C while Thread.start() takes its lock again is still Ctrl-C."""
+    pool = futures_c.ProcessPoolExecutor(1, context)
+    start = threading.Thread.start
+
+    def interrupted(thread):
+        monkeypatch.setattr(threading.Thread, "start", start)
+        if started:
+            thread.start()
+        lock = threading.Lock()
+        with lock:
+            lock.release()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        pool.submit(abs, -1)
+    with pool:
+        assert [pool.submit(abs, -i).result(30) for i in range(3)] == [0, 1, 2]
+        assert len(pool._processes) == 1
+
+
 @pytest.mark.skipif(sys.version_info < (3, 15), reason="os.fork() does not raise")
 def test_a_warning_that_is_an_error(script):
     """Since 3.15 os.fork() raises what its warning has become, and forks."""
