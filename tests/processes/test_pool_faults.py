@@ -8,6 +8,7 @@ import contextlib
 import os
 import signal
 import threading
+from contextlib import suppress
 from functools import partial
 
 import pytest
@@ -320,7 +321,11 @@ def test_each_unfinished_future_gets_an_error_of_its_own(futures, make, gate):
     held = pool.submit(jobs.hold)
     gate.wait_begun()
     dying = pool.submit(jobs.act, "kill")
-    pending = [pool.submit(abs, -i) for i in range(5)]
+    pending = []
+    with suppress(futures.process.BrokenProcessPool):
+        # It may be dead by now.
+        for i in range(5):
+            pending.append(pool.submit(abs, -i))
     unfinished = [held, dying, *pending]
     errors = [
         error for future in unfinished if (error := future.exception(30)) is not None
@@ -442,9 +447,9 @@ def test_a_stop_iteration_does_not_end_a_map_in_silence(make, chunksize, kind):
 @pytest.mark.parametrize("chunksize", [1, 3])
 def test_map_raises_when_a_worker_dies(futures, make, chunksize):
     pool = make(2)
-    mapped = pool.map(jobs.act, ["kill"] * 6, chunksize=chunksize, timeout=30)
     with pytest.raises(futures.process.BrokenProcessPool):
-        list(mapped)
+        # map() itself, where the first one has died already.
+        list(pool.map(jobs.act, ["kill"] * 6, chunksize=chunksize, timeout=30))
     until(lambda: pool._broken)
     pool.shutdown()
 

@@ -583,10 +583,11 @@ def test_gh132063_an_exception_that_is_false(make, kind):
 
 
 @pytest.mark.fault("gh-101267")
-def test_gh101267_an_error_shows_only_where_its_own_future_was_asked(make):
-    pool = make(1)
-    pending = [pool.submit(jobs.nap, 0.1)]
+def test_gh101267_an_error_shows_only_where_its_own_future_was_asked(make, gate):
+    pool = make(1, **gate.options)
+    pending = [pool.submit(jobs.hold)]
     pending += [pool.submit(jobs.act, "kill") for _ in range(4)]
+    gate.open()
     depths = []
     for future in pending[1:]:
         with pytest.raises(RuntimeError) as info:
