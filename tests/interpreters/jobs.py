@@ -313,6 +313,11 @@ def counts() -> tuple[int, int]:
     import gc
 
     gc.collect()
+    # What is looked up by a name that pickle has made stays in it.
+    if hasattr(sys, "_clear_internal_caches"):
+        sys._clear_internal_caches()
+    else:
+        sys._clear_type_cache()
     total = getattr(sys, "gettotalrefcount", int)
     return total(), sys.getallocatedblocks()
 

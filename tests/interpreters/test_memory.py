@@ -191,9 +191,7 @@ with make(1) as pool:
     counts = []
     for _ in range(5):
         all_kinds(pool, 60)
-        gc.collect()
-        counts.append((sys.gettotalrefcount(), sys.getallocatedblocks(),
-                       *pool.submit(jobs.counts).result()))
+        counts.append((*jobs.counts(), *pool.submit(jobs.counts).result()))
     for kind in zip(*counts):
         # In the round that grew least, by less than one for every two calls of a
         # kind; what is cached comes and goes.

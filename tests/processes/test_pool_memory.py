@@ -14,6 +14,7 @@ import weakref
 from pathlib import Path
 
 import pytest
+from support.references import forget_names
 from support.waiting import until
 
 from . import jobs
@@ -88,6 +89,7 @@ def large(futures, pool):
 
 def counts() -> tuple[int, int]:
     gc.collect()
+    forget_names()
     references = getattr(sys, "gettotalrefcount", lambda: 0)()
     return references, sys.getallocatedblocks()
 

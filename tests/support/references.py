@@ -123,6 +123,18 @@ def _abstract_classes() -> list[abc.ABCMeta]:
     return list(found)
 
 
+def forget_names() -> None:
+    """Empty the interpreter's cache of attributes.
+
+    It keeps the names that were looked up, by their addresses: pickle's, which are
+    new strings each time, fill it, up to 4,096.
+    """
+    if hasattr(sys, "_clear_internal_caches"):
+        sys._clear_internal_caches()
+    else:
+        sys._clear_type_cache()
+
+
 def _forget() -> None:
     """Empty the caches that grow with what a test does, and collect."""
     for name in ("last_exc", "last_value", "last_type", "last_traceback"):
@@ -143,10 +155,7 @@ def _forget() -> None:
         if not gc.collect():
             break
     # Last: the collector calls methods.
-    if hasattr(sys, "_clear_internal_caches"):
-        sys._clear_internal_caches()
-    else:
-        sys._clear_type_cache()
+    forget_names()
 
 
 def grown(
