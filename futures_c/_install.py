@@ -481,7 +481,6 @@ def install(modules: str | Iterable[str | ModuleType] = ()) -> Status:
     # the lock next.
     spawn = import_module("multiprocessing.spawn")
     pairs = _load_all()
-    loading: list[str] = []
     with _lock:
         if _state.unsettled:
             _undo_all()
@@ -497,20 +496,25 @@ def install(modules: str | Iterable[str | ModuleType] = ()) -> Status:
         for name in listed or ():
             if not any(_covers([name], loaded) for loaded in list(sys.modules)):
                 raise KeyError(f"futures_c.install(): there is no module {name!r}")
-        if not _state.installed:
-            if listed is not None:
-                _refuse_if_late(listed, copies)
-            try:
-                loading = _replace_all(pairs, spawn)
-            except BaseException:
-                # A signal's handler may raise anywhere: not half of it, then.
+        fresh = not _state.installed
+        if fresh and listed is not None:
+            _refuse_if_late(listed, copies)
+        try:
+            if fresh:
+                _state.unsettled = True
+                _replace_all(pairs, spawn)
+            loading = _see_to_loaded((*_ASYNCIO, *_others.WATCHED))
+            for name in copies:
+                if listed is None or _covers(listed, name):
+                    for space in _namespaces(sys.modules[name]):
+                        _replace_in(space, _state.counterparts)
+                    _state.modules.add(name)
+            _state.unsettled = False
+        except BaseException:
+            # A signal's handler may raise anywhere: not half of it, then.
+            if fresh:
                 _undo_all()
-                raise
-        for name in copies:
-            if listed is None or _covers(listed, name):
-                for space in _namespaces(sys.modules[name]):
-                    _replace_in(space, _state.counterparts)
-                _state.modules.add(name)
+            raise
         # What is left, without looking at every module again.
         done = _status(
             {
@@ -529,9 +533,8 @@ def install(modules: str | Iterable[str | ModuleType] = ()) -> Status:
 
 def _replace_all(
     pairs: dict[str, tuple[ModuleType, ModuleType]], spawn: ModuleType
-) -> list[str]:
-    """Replace all names but copies; return the watched modules that are loading."""
-    _state.unsettled = True
+) -> None:
+    """Replace all names but copies, and begin to watch what is loaded later."""
     _state.installed = True
     _state.replaced = _replaced_methods()
     _state.sealed = _others.SEALED.keys() & sys.modules.keys()
@@ -540,12 +543,9 @@ def _replace_all(
     watch.begin()
     # Before the names, and undone after them: asyncio in another thread asks what
     # is an instance of which class all the time.
-    loading = _see_to_loaded(_ASYNCIO)
+    _see_to_loaded(_ASYNCIO)
     _replace_standard(pairs)
-    loading += _see_to_loaded(_others.WATCHED)
     _put(vars(spawn), "get_preparation_data", _startup.passing_on(spawn))
-    _state.unsettled = False
-    return loading
 
 
 def _undo_all() -> None:

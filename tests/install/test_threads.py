@@ -2,39 +2,52 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import pytest
+
+#: Calls one function in many threads at the same time, each with its number.
+RACE = """
+import sys, threading
+sys.setswitchinterval(1e-5)
+
+def race(call, count):
+    start = threading.Barrier(count)
+    failed = []
+    def run(k):
+        start.wait()
+        try:
+            call(k)
+        except BaseException as error:
+            failed.append(repr(error))
+    threads = [threading.Thread(target=run, args=(k,)) for k in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed, failed
+
+"""
 
 ROUNDS = pytest.mark.parametrize("_", range(4), ids=lambda i: f"round{i}")
 
 
 @ROUNDS
 def test_many_threads_install_at_the_same_time(script, _):
-    script("""
-        import sys, threading
-        sys.setswitchinterval(1e-5)
+    script(
+        RACE
+        + textwrap.dedent("""
         import futures_c
-        start = threading.Barrier(9)
-        failed = []
         def call(k):
-            start.wait()
-            try:
-                if k == 0:
-                    import concurrent.futures.process
-                elif k == 1:
-                    import asyncio
-                else:
-                    assert futures_c.install().installed
-                    from concurrent.futures import Future
-                    assert Future is futures_c.Future, Future
-            except BaseException as error:
-                failed.append(repr(error))
-        threads = [threading.Thread(target=call, args=(k,)) for k in range(8)]
-        for thread in threads:
-            thread.start()
-        start.wait()
-        for thread in threads:
-            thread.join()
-        assert not failed, failed
+            if k == 0:
+                import concurrent.futures.process
+            elif k == 1:
+                import asyncio
+            else:
+                assert futures_c.install().installed
+                from concurrent.futures import Future
+                assert Future is futures_c.Future, Future
+        race(call, 8)
 
         # Whether it was loaded before, after or meanwhile.
         import asyncio
@@ -53,46 +66,35 @@ def test_many_threads_install_at_the_same_time(script, _):
         assert len(native) == len(standard) == 3 and not native & standard
         futures_c.install()
         assert len(picture()) == 3 and not picture() & standard
-    """).check()
+    """)
+    ).check()
 
 
 @ROUNDS
 def test_many_threads_import_what_is_to_be_installed(script, _):
     """As in a program under FUTURES_C_INSTALL: who imports it installs it."""
-    script("""
-        import sys, threading
-        sys.setswitchinterval(1e-5)
+    script(
+        RACE
+        + textwrap.dedent("""
         from futures_c import _startup
         _startup.install_later()
-        start = threading.Barrier(8)
-        failed = []
         def call(k):
-            start.wait()
-            try:
-                if k == 0:
-                    import concurrent.futures.process
-                elif k == 1:
-                    import concurrent.futures.thread
-                elif k == 2:
-                    import asyncio
-                elif k == 3:
-                    import multiprocessing.spawn
-                elif k == 4:
-                    from futures_c import install
-                    assert install().installed
-                elif k == 5:
-                    from futures_c import ThreadPoolExecutor
-                else:
-                    from concurrent.futures import Future
-            except BaseException as error:
-                failed.append(repr(error))
-        threads = [threading.Thread(target=call, args=(k,)) for k in range(7)]
-        for thread in threads:
-            thread.start()
-        start.wait()
-        for thread in threads:
-            thread.join()
-        assert not failed, failed
+            if k == 0:
+                import concurrent.futures.process
+            elif k == 1:
+                import concurrent.futures.thread
+            elif k == 2:
+                import asyncio
+            elif k == 3:
+                import multiprocessing.spawn
+            elif k == 4:
+                from futures_c import install
+                assert install().installed
+            elif k == 5:
+                from futures_c import ThreadPoolExecutor
+            else:
+                from concurrent.futures import Future
+        race(call, 7)
 
         import asyncio, concurrent.futures as cf
         import futures_c
@@ -103,7 +105,8 @@ def test_many_threads_import_what_is_to_be_installed(script, _):
         assert asyncio.wrap_future.__module__ == "futures_c._install"
         with cf.ThreadPoolExecutor(1) as pool:
             assert pool.submit(abs, -3).result() == 3
-    """).check()
+    """)
+    ).check()
 
 
 def test_asyncio_takes_both_kinds_at_any_moment(script):
@@ -150,7 +153,7 @@ def test_a_child_forked_while_another_thread_installs(script):
         import os, threading, time
         import futures_c
         from futures_c import _install
-        held, forked = threading.Event(), threading.Event()
+        held = threading.Event()
         def hold():
             with _install._lock:
                 held.set()
@@ -209,11 +212,12 @@ def test_ctrl_c_in_the_middle_leaves_nothing_half_done(script, interrupted):
         import asyncio, multiprocessing.spawn as spawn, sys
         import concurrent.futures as cf
         import concurrent.futures.process, concurrent.futures.thread
+        from concurrent.futures import Future as copy, wait as another
         import futures_c
         from futures_c import _install, _startup
 
         def picture():
-            whole = {}
+            whole = {"copy": copy, "another": another}
             for module in cf, asyncio.futures, asyncio.base_events, asyncio, spawn:
                 whole |= {(module.__name__, k): v for k, v in vars(module).items()}
             names = [n for n in sys.modules if n.startswith("concurrent.futures")]
